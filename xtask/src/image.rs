@@ -1,13 +1,15 @@
 //! The runner's image: lints its Dockerfile and checks its agent.
 //!
-//! No image is built here, since that needs a Docker daemon and the network.
-//! The agent's own tests (`image`) check what the Dockerfile copies, sets and
-//! starts, and that no version of actions/runner stands in it.
+//! If a Docker engine answers, the Dockerfile is built with a small tree in the
+//! place of GitHub's image, which needs the network. The agent's own tests
+//! (`image`) check what the Dockerfile copies, sets and starts, and that no
+//! version of actions/runner stands in it.
 
 use std::env;
 use std::path::Path;
+use std::process::Command;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 
 use crate::package::newest_glibc;
 use crate::pypi;
@@ -22,6 +24,7 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     let linter = pypi::Packages::install(root, "image")?;
     succeed(linter.program("hadolint").arg(root.join("runner/Dockerfile")))
         .context("the Dockerfile has lint errors")?;
+    build(root)?;
     // Uses the agent built for the tests, which needs the same version of the C library.
     succeed(cargo(root).args([
         "test",
@@ -38,4 +41,18 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
         say(&format!("the agent built here needs GLIBC {}.{}", newest.0, newest.1));
     }
     Ok(Done::Passed)
+}
+
+/// Builds the Dockerfile, if this machine can.
+fn build(root: &Path) -> anyhow::Result<()> {
+    /// Exit code of a test that lacks something of this machine.
+    const MISSING: i32 = 77;
+    let built = Command::new("bash").arg(root.join("xtask/image/build_test.sh")).output()?;
+    let told = String::from_utf8_lossy(&built.stdout);
+    match built.status.code() {
+        Some(0) => say(&format!("the Dockerfile, built by Docker: {}", told.trim())),
+        Some(MISSING) => say(&format!("the Dockerfile was not built: {}", told.trim())),
+        _ => bail!("xtask/image/build_test.sh: {told}{}", String::from_utf8_lossy(&built.stderr)),
+    }
+    Ok(())
 }

@@ -17,8 +17,9 @@ use crate::steps::{Done, say};
 use crate::tools::{cargo, is_there, succeed};
 
 /// Tests of the scripts that Terraform ships, with the shell that runs each.
-const SCRIPTS: [(&str, &str); 3] = [
+const SCRIPTS: [(&str, &str); 4] = [
     ("sh", "image/tests/build_test.sh"),
+    ("bash", "image/tests/actions_test.sh"),
     ("bash", "image/tests/buildspec_test.sh"),
     ("bash", "fleet/tests/official_test.sh"),
 ];

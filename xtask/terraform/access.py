@@ -20,9 +20,9 @@ OPERATE = plan.ROOT / "docs/operate.md"
 REASONS = plan.ROOT / "terraform/modules/access/granted.md"
 SOURCES = plan.ROOT / "crates/aws/src"
 HEADING = "What an operator may do"
-ACTION = r"[a-z]+:[A-Z][A-Za-z]+"
+ACTION = r"[a-z0-9]+:[A-Z][A-Za-z]+"
 # What changes something. A viewer gets none of it.
-READS = re.compile(r"^[a-z]+:(BatchGet|Decrypt|Describe|Filter|Get|List|Query)")
+READS = re.compile(r"^[a-z0-9]+:(BatchGet|Decrypt|Describe|Filter|Get|List|Query)")
 # The function that may be invoked only reads: terraform/modules/control_plane/questions.tf.
 ASKS = {"lambda:InvokeFunction"}
 

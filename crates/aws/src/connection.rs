@@ -9,6 +9,8 @@ mod calls;
 pub mod caller;
 mod environment;
 mod http;
+#[cfg(feature = "operate")]
+mod query;
 mod service;
 #[cfg(feature = "operate")]
 mod throttled;
@@ -19,6 +21,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_dynamodb::config::{IdentityCache, SharedIdentityCache};
 use rustls::ClientConfig;
 use secrecy::ExposeSecret;
 
@@ -35,7 +39,9 @@ pub struct Connection(Arc<Inner>);
 
 struct Inner {
     environment: Environment,
-    credentials: Credentials,
+    credentials: SharedCredentialsProvider,
+    /// Shared by all clients, so that a key is renewed once for all.
+    identities: SharedIdentityCache,
     tls: Arc<ClientConfig>,
     http: Http,
     calls: Arc<Calls>,
@@ -84,8 +90,7 @@ macro_rules! client {
             .behavior_version($sdk::config::BehaviorVersion::latest())
             .region($sdk::config::Region::new(inner.environment.region.clone()))
             .credentials_provider(inner.credentials.clone())
-            // Credentials come from the environment, so they are not cached or renewed.
-            .identity_cache($sdk::config::IdentityCache::no_cache())
+            .identity_cache(inner.identities.clone())
             .stalled_stream_protection($sdk::config::StalledStreamProtectionConfig::disabled())
             .retry_config(service.retries())
             .timeout_config(service.timeouts())
@@ -104,17 +109,33 @@ impl Connection {
     ///
     /// `AWS_CA_BUNDLE` names a file that cannot be used.
     pub fn new(environment: Environment) -> Result<Self, ConnectionError> {
+        let credentials = SharedCredentialsProvider::new(credentials(&environment.access_key));
+        // Credentials come from the environment, so they are not cached or renewed.
+        Self::with(environment, credentials, IdentityCache::no_cache())
+    }
+
+    /// Creates the clients' settings, with keys that are renewed before they expire. Opens no connection yet.
+    ///
+    /// # Errors
+    ///
+    /// `AWS_CA_BUNDLE` names a file that cannot be used.
+    #[cfg(feature = "operate")]
+    pub fn of_caller(
+        environment: Environment,
+        credentials: SharedCredentialsProvider,
+    ) -> Result<Self, ConnectionError> {
+        Self::with(environment, credentials, IdentityCache::lazy().load_timeout(caller::LIMIT).build())
+    }
+
+    fn with(
+        environment: Environment,
+        credentials: SharedCredentialsProvider,
+        identities: SharedIdentityCache,
+    ) -> Result<Self, ConnectionError> {
         let tls = Arc::new(tls::config(environment.ca_bundle.as_deref())?);
-        let key = &environment.access_key;
-        let credentials = Credentials::new(
-            &key.id,
-            key.secret.expose_secret(),
-            key.session_token.as_ref().map(|token| token.expose_secret().to_owned()),
-            None,
-            "environment",
-        );
         Ok(Self(Arc::new(Inner {
             credentials,
+            identities,
             http: Http::new(&tls),
             tls,
             calls: Arc::default(),
@@ -153,8 +174,9 @@ impl Connection {
         &self.0.environment.region
     }
 
+    /// The key of the environment, which is not renewed.
     pub(crate) fn credentials(&self) -> Credentials {
-        self.0.credentials.clone()
+        credentials(&self.0.environment.access_key)
     }
 
     /// Whether the environment names a service's URL.
@@ -216,6 +238,11 @@ impl Connection {
     pub(crate) fn sqs(&self) -> &aws_sdk_sqs::Client {
         self.0.sqs.get_or_init(|| client!(aws_sdk_sqs, &self.0, Service::Sqs))
     }
+}
+
+fn credentials(key: &AccessKey) -> Credentials {
+    let token = key.session_token.as_ref().map(|token| token.expose_secret().to_owned());
+    Credentials::new(&key.id, key.secret.expose_secret(), token, None, "environment")
 }
 
 impl fmt::Debug for Connection {

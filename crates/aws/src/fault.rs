@@ -21,7 +21,7 @@ pub(crate) struct Fault {
 }
 
 /// Codes of transient errors, of all services.
-const PASSING: [&str; 17] = [
+pub(crate) const PASSING: [&str; 17] = [
     "ExpiredToken",
     "ExpiredTokenException",
     "InternalError",
@@ -68,14 +68,16 @@ impl Fault {
 }
 
 /// Codes that mean that AWS does not know the caller, or denies the caller permission.
-const DENYING: [&str; 8] = [
+const DENYING: [&str; 10] = [
     "AccessDenied",
     "AccessDeniedException",
+    "AuthFailure",
     "ExpiredToken",
     "ExpiredTokenException",
     "InvalidClientTokenId",
     "InvalidSignatureException",
     "SignatureDoesNotMatch",
+    "UnauthorizedOperation",
     "UnrecognizedClientException",
 ];
 

@@ -5,6 +5,7 @@
 mod cluster;
 mod function;
 mod image;
+mod network;
 mod queue;
 mod quota;
 mod secrets;
@@ -24,6 +25,7 @@ use crate::task::{CONTAINER, STREAM_PREFIX};
 
 pub use cluster::ClusterInfo;
 pub use image::ImageInfo;
+pub use network::{Endpoint, NetworkInfo, Route, RouteTable, Subnet};
 pub use queue::QueueInfo;
 pub use quota::Quota;
 pub use secrets::Content;

@@ -37,6 +37,8 @@ module "ecsrunner" {
   }
 
   runner_image_tag = "2026-11"
+  # Jobs take these actions from the image instead of downloading them.
+  runner_image_build = { actions = ["actions/checkout@v4", "actions/setup-node@v4"] }
   runner_images = {
     android = { uri = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/android-runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" }
   }

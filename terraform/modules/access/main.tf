@@ -62,12 +62,15 @@ data "aws_iam_policy_document" "viewer" {
   }
 
   # `*`: DescribeTaskDefinition supports no resource, and no definition contains a secret. GetServiceQuota and the reads of
-  # metrics and alarms support none that names a deployment.
+  # metrics, alarms and networks support none that names a deployment.
   statement {
     sid = "WithoutResources"
     actions = [
       "cloudwatch:DescribeAlarms",
       "cloudwatch:GetMetricData",
+      "ec2:DescribeRouteTables",
+      "ec2:DescribeSubnets",
+      "ec2:DescribeVpcEndpoints",
       "ecs:DescribeTaskDefinition",
       "servicequotas:GetServiceQuota",
     ]

@@ -1,10 +1,11 @@
 #!/bin/sh
 # Builds the runners' image with Docker's buildx and pushes it to ECR. Terraform calls it and passes its
 # inputs in the environment: IMAGE (registry/name:tag), DOCKERFILE, CONTEXT, PLATFORMS, BASE_IMAGE (or
-# `default`), VERSION, REVISION and AWS_REGION, and the agents as AGENT_AMD64, AGENT_ARM64 or both.
+# `default`), VARIANT (or empty), ACTIONS (references, or empty), VERSION, REVISION and AWS_REGION, and the
+# agents as AGENT_AMD64, AGENT_ARM64 or both.
 #
-# This project's Dockerfile executes nothing, so any machine builds it for both architectures. A Dockerfile
-# of your own that has RUN needs emulation, or your own builder with machines of both: BUILDX_BUILDER.
+# This project's Dockerfile executes only programs of this machine's architecture, so any machine builds it
+# for both. A Dockerfile of your own that has RUN needs emulation, or your own builder with machines of both: BUILDX_BUILDER.
 set -eu
 
 registry=${IMAGE%%/*}
@@ -44,10 +45,16 @@ fi
 agents=$(mktemp -d)
 [ -z "${AGENT_AMD64:-}" ] || cp "$AGENT_AMD64" "$agents/agent-amd64"
 [ -z "${AGENT_ARM64:-}" ] || cp "$AGENT_ARM64" "$agents/agent-arm64"
+# Checked by Terraform: they have no spaces, and no characters that the shell interprets.
+# shellcheck disable=SC2086
+[ -z "${ACTIONS:-}" ] || sh "${0%/*}/actions.sh" "$agents/actions" $ACTIONS
 
 set -- --build-context "ecsrunner=$agents" --build-arg "VERSION=$VERSION" --build-arg "REVISION=$REVISION"
 if [ "$BASE_IMAGE" != default ]; then
     set -- "$@" --build-arg "BASE_IMAGE=$BASE_IMAGE"
+fi
+if [ -n "${VARIANT:-}" ]; then
+    set -- "$@" --build-arg "VARIANT=$VARIANT"
 fi
 
 # zstd is faster to unpack after a pull.

@@ -68,7 +68,11 @@ resource "aws_codebuild_project" "image" {
         REVISION        = local.hash
         SOURCES         = "sources/${local.hash}"
         SOURCES_VERSION = one(values(aws_s3_object.list)[*].version_id)
-      }, var.image.base_image == null ? {} : { BASE_IMAGE = var.image.base_image })
+        },
+        length(var.image.actions) == 0 ? {} : { ACTIONS = join(" ", var.image.actions) },
+        var.image.base_image == null ? {} : { BASE_IMAGE = var.image.base_image },
+        local.variant == null ? {} : { VARIANT = local.variant },
+      )
 
       content {
         name  = environment_variable.key

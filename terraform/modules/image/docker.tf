@@ -17,6 +17,7 @@ resource "terraform_data" "docker" {
     # Values are passed in the environment, so that the shell does not interpret them.
     environment = merge(
       {
+        ACTIONS    = join(" ", var.image.actions)
         AWS_REGION = data.aws_region.current.region
         BASE_IMAGE = coalesce(var.image.base_image, var.image.runner_version == null ? "default" : "ghcr.io/actions/actions-runner:${var.image.runner_version}")
         CONTEXT    = local.context_dir
@@ -24,6 +25,7 @@ resource "terraform_data" "docker" {
         IMAGE      = "${local.repository_url}:${local.docker_tag}"
         PLATFORMS  = join(",", [for arch in sort(var.architectures) : "linux/${local.platforms[arch]}"])
         REVISION   = local.hash
+        VARIANT    = local.variant == null ? "" : local.variant
         VERSION    = var.image.tag
       },
       { for arch in var.architectures : "AGENT_${upper(local.platforms[arch])}" => abspath(var.agent[arch]) },

@@ -50,6 +50,9 @@ variable "image" {
     - `tag`: `runner_image_tag` of the root. It begins the tag of each build.
     - `runner_version`: the version of actions/runner, such as to roll back. Default: the newest.
     - `base_image`: a base image other than GitHub's.
+    - `variant`: `slim` (GitHub's image without Docker, Node for Alpine and Kubernetes hooks, which no task on Fargate can
+      use) or `full`. Default: `slim` for GitHub's image, `full` for another `base_image`.
+    - `actions`: actions whose archives the image gets, as `OWNER/NAME@REF`, so that jobs do not download them.
     - `dockerfile_dir`: the directory that holds your own `Dockerfile`. Default: `runner` of this project.
     - `context_dir`: the build context. Default: the parent of `dockerfile_dir`.
     - `inputs`: patterns of the files in `context_dir` that your Dockerfile copies. With `codebuild` they are copied to S3,
@@ -60,6 +63,8 @@ variable "image" {
     tag            = string
     runner_version = optional(string)
     base_image     = optional(string)
+    variant        = optional(string)
+    actions        = optional(list(string), [])
     dockerfile_dir = optional(string)
     context_dir    = optional(string)
     inputs         = optional(list(string), [])
@@ -99,7 +104,29 @@ variable "image" {
 
   validation {
     condition     = var.image.dockerfile_dir != null || (length(var.image.inputs) == 0 && var.image.context_dir == null)
-    error_message = "runner_image_build has ${var.image.context_dir == null ? "inputs" : "context_dir"} without dockerfile_dir: this project's Dockerfile copies only the agent. Set dockerfile_dir to the directory of your own Dockerfile."
+    error_message = "runner_image_build has ${var.image.context_dir == null ? "inputs" : "context_dir"} without dockerfile_dir: this project's Dockerfile needs no other files. Set dockerfile_dir to the directory of your own Dockerfile."
+  }
+
+  validation {
+    condition     = var.image.variant == null || contains(["slim", "full"], coalesce(var.image.variant, "slim"))
+    error_message = "runner_image_build.variant is `${coalesce(var.image.variant, "null")}`: `slim` (GitHub's image without what no task on Fargate can use) or `full` is expected, or null for slim on GitHub's image and full on another base."
+  }
+
+  validation {
+    condition     = var.image.variant == null || var.image.dockerfile_dir == null
+    error_message = "runner_image_build has variant `${coalesce(var.image.variant, "null")}` and dockerfile_dir `${coalesce(var.image.dockerfile_dir, "null")}`: only one is expected, since only this project's Dockerfile has variants."
+  }
+
+  # As actions.sh checks them. No character of them means anything to a shell.
+  validation {
+    condition     = alltrue([for action in var.image.actions : can(regex("^[A-Za-z0-9-]+/[A-Za-z0-9._-]+@[A-Za-z0-9._][A-Za-z0-9._/+-]*$", action))])
+    error_message = "runner_image_build.actions has ${join(", ", [for action in var.image.actions : "`${action}`" if !can(regex("^[A-Za-z0-9-]+/[A-Za-z0-9._-]+@[A-Za-z0-9._][A-Za-z0-9._/+-]*$", action))])}: OWNER/NAME@REF is expected, such as `actions/checkout@v4`, with a tag, a branch or a whole commit, and without a path: an archive has the whole repository."
+  }
+
+  # CodeBuild allows 5,500 characters for all variables of a build.
+  validation {
+    condition     = length(join(" ", var.image.actions)) <= 3000
+    error_message = "runner_image_build.actions has ${length(join(" ", var.image.actions))} characters: at most 3000 are expected, since CodeBuild bounds the variables of a build."
   }
 
   validation {

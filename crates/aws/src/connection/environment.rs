@@ -33,6 +33,7 @@ variables! {
     ENDPOINT_LOGS = "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", "CloudWatch Logs' URL; read by the command line only.";
     ENDPOINT_CODE_BUILD = "AWS_ENDPOINT_URL_CODEBUILD", "CodeBuild's URL.";
     ENDPOINT_DYNAMODB = "AWS_ENDPOINT_URL_DYNAMODB", "DynamoDB's URL.";
+    ENDPOINT_EC2 = "AWS_ENDPOINT_URL_EC2", "EC2's URL; read by the command line only.";
     ENDPOINT_ECR = "AWS_ENDPOINT_URL_ECR", "ECR's URL.";
     ENDPOINT_ECS = "AWS_ENDPOINT_URL_ECS", "ECS's URL.";
     ENDPOINT_LAMBDA = "AWS_ENDPOINT_URL_LAMBDA", "Lambda's URL; read by the command line only.";
@@ -43,10 +44,11 @@ variables! {
     ENDPOINT_SSM = "AWS_ENDPOINT_URL_SSM", "Systems Manager's URL.";
 }
 
-const ENDPOINTS: [(Service, &str); 11] = [
+const ENDPOINTS: [(Service, &str); 12] = [
     (Service::CodeBuild, ENDPOINT_CODE_BUILD),
     (Service::DynamoDb, ENDPOINT_DYNAMODB),
     (Service::Logs, ENDPOINT_LOGS),
+    (Service::Ec2, ENDPOINT_EC2),
     (Service::Ecr, ENDPOINT_ECR),
     (Service::Ecs, ENDPOINT_ECS),
     (Service::Lambda, ENDPOINT_LAMBDA),

@@ -61,6 +61,15 @@ impl Http {
         self.counting(None)
     }
 
+    /// Sends a request that no client of the SDK makes.
+    #[cfg(feature = "operate")]
+    pub(super) async fn send(
+        &self,
+        request: http::Request<SdkBody>,
+    ) -> Result<http::Response<SdkBody>, hyper_util::client::legacy::Error> {
+        Ok(self.0.request(request).await?.map(SdkBody::from_body_1_x))
+    }
+
     fn counting(&self, calls: Option<(Service, Arc<Calls>)>) -> SharedHttpClient {
         let connector = SharedHttpConnector::new(Counted { pool: self.0.clone(), calls });
         // The operation and the pool limit the time, so the settings here are ignored.

@@ -14,6 +14,8 @@ pub enum Service {
     DynamoDb,
     /// CloudWatch Logs, used only by operators' commands.
     Logs,
+    /// EC2, for its networks, used only by operators' commands.
+    Ec2,
     /// Elastic Container Registry.
     Ecr,
     Ecs,
@@ -45,6 +47,7 @@ impl Service {
             Self::CodeBuild => "codebuild",
             Self::DynamoDb => "dynamodb",
             Self::Logs => "logs",
+            Self::Ec2 => "ec2",
             Self::Ecr => "ecr",
             Self::Ecs => "ecs",
             Self::Lambda => "lambda",
@@ -63,6 +66,7 @@ impl Service {
         match self {
             Self::CodeBuild
             | Self::DynamoDb
+            | Self::Ec2
             | Self::Ecr
             | Self::Logs
             | Self::S3

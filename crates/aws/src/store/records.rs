@@ -107,6 +107,9 @@ impl Store for DynamoStore {
                 records.job = Some(JobRecord::Ended(read_ended_job(&item).map_err(unreadable)?));
             }
         }
+        if keys.gone && records.runner.is_none() && records.gone.is_none() {
+            records.gone = self.gone_since(keys).await?;
+        }
         Ok(records)
     }
 
@@ -186,6 +189,16 @@ fn add(open: &mut Open, item: &Item) -> Result<(), UnreadableError> {
 }
 
 impl DynamoStore {
+    /// Reads the ended record of a runner of which neither record was found. `BatchGetItem` reads each item by itself,
+    /// not all at one time: the runner may have moved to history after its ended record and before its open record was
+    /// read. No record moves back, so a read that begins after both finds the ended one.
+    async fn gone_since(&self, keys: &Keys) -> Result<Option<EndedRunner>, StoreError> {
+        let wanted: Vec<Item> = keys.runner.iter().map(gone_runner).collect();
+        let found = self.get_all("load records", wanted).await?;
+        let read = |item| read_gone_runner(item).map_err(|error| invalid("read a record", error));
+        found.first().map(read).transpose()
+    }
+
     /// Reads the items with these keys, each once. Missing ones are left out.
     pub(super) async fn get_all(
         &self,

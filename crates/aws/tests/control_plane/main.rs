@@ -6,6 +6,8 @@ mod aws;
 mod ecs;
 mod fake_ecs;
 mod images;
+#[cfg(feature = "operate")]
+mod network;
 mod parameters;
 mod queue;
 mod secrets;

@@ -12,7 +12,7 @@ use ecsrunner_api::class::ClassView;
 use ecsrunner_api::job::JobView;
 use ecsrunner_api::reason::OutcomeView;
 use ecsrunner_api::runner::RunnerView;
-use ecsrunner_aws::connection::{Connection, Environment, Service};
+use ecsrunner_aws::connection::{Connection, Service};
 use ecsrunner_aws::operate::{Channel, LogPage, OperateError, Operator};
 use ecsrunner_aws::parameters::{Configuration, DeploymentFacts, Parameters, ParametersError};
 use ecsrunner_aws::queue::SqsQueue;
@@ -77,9 +77,8 @@ impl Query {
 /// Connects to the account and Region that flags and variables name.
 async fn reach(name: &str, target: &TargetArguments) -> Result<(DeploymentName, Connection), Failure> {
     let name = DeploymentName::parse(name).map_err(Failure::usage)?;
-    let variables = profile::variables(target.profile.as_deref(), target.region.as_deref()).await?;
-    let environment = Environment::read(|name| variables.get(name).cloned()).map_err(Failure::usage)?;
-    Ok((name, Connection::new(environment)?))
+    let connection = profile::connect(target.profile.as_deref(), target.region.as_deref()).await?;
+    Ok((name, connection))
 }
 
 /// Pauses or resumes a deployment whose other parameters are invalid.
@@ -253,6 +252,11 @@ impl AwsDeployment {
             self.wake_or_say().await;
         }
         Ok(OutcomeView::of(&recorded.outcome))
+    }
+
+    /// Returns whether GitHub is on the internet, rather than a server of the operator's own.
+    pub(crate) fn is_github_outside(&self) -> bool {
+        github::api().map_or(true, |api| !api.to_string().ends_with(github::ENTERPRISE))
     }
 
     /// Returns the TLS configuration of calls to AWS, for other calls.

@@ -42,10 +42,12 @@ impl Pages {
 }
 
 const GITHUB_COM: &str = "https://github.com";
+/// The path of the API of a GitHub Enterprise Server.
+pub(super) const ENTERPRISE: &str = "/api/v3";
 
 /// Returns the address of the web pages that belong to an API.
 fn pages(api: &str) -> String {
-    match api.strip_suffix("/api/v3") {
+    match api.strip_suffix(ENTERPRISE) {
         Some(enterprise) => enterprise.to_owned(),
         None if api == ApiUrl::GITHUB_COM => GITHUB_COM.to_owned(),
         // GitHub Enterprise Cloud with data residency, or a stand-in.

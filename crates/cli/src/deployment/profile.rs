@@ -1,10 +1,10 @@
 //! The caller's AWS credentials and Region, found as AWS's SDKs find them. The AWS
 //! CLI is not needed.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use ecsrunner_aws::connection::caller::{self, CallerError};
+use ecsrunner_aws::connection::{Connection, Environment};
 use secrecy::ExposeSecret;
 
 use crate::environment;
@@ -19,11 +19,8 @@ const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 const HINT: &str = "sign in, for example with `aws sso login` or `aws login`, or set AWS_ACCESS_KEY_ID and \
                     AWS_SECRET_ACCESS_KEY; `--profile` or AWS_PROFILE selects a profile";
 
-/// Returns AWS's variables from the environment, with the caller's credentials and Region.
-pub(super) async fn variables(
-    profile: Option<&str>,
-    region: Option<&str>,
-) -> Result<HashMap<String, String>, Failure> {
+/// Connects as the caller, with AWS's other variables from the environment. Keys are renewed before they expire.
+pub(super) async fn connect(profile: Option<&str>, region: Option<&str>) -> Result<Connection, Failure> {
     let mut variables = environment::of_aws();
     // As in the AWS CLI, a Region in the environment stands above that of the profile.
     let named = [REGION, DEFAULT_REGION].into_iter().find_map(|name| variables.get(name));
@@ -39,7 +36,8 @@ pub(super) async fn variables(
     let token = key.session_token.map(|token| token.expose_secret().to_owned());
     variables.extend(token.map(|token| (SESSION_TOKEN.to_owned(), token)));
     variables.insert(REGION.to_owned(), found.region);
-    Ok(variables)
+    let environment = Environment::read(|name| variables.get(name).cloned()).map_err(Failure::usage)?;
+    Ok(Connection::of_caller(environment, found.credentials)?)
 }
 
 fn told(error: CallerError) -> Failure {

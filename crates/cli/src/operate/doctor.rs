@@ -6,6 +6,8 @@ mod aws;
 mod github;
 mod local;
 #[cfg(feature = "aws")]
+mod network;
+#[cfg(feature = "aws")]
 mod runner_image;
 #[cfg(feature = "aws")]
 mod webhook_sources;

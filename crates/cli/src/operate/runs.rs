@@ -150,7 +150,7 @@ fn longer_parts(wait: &WaitView) -> String {
     let known = Part::ALL.into_iter().filter_map(|part| Some((part, wait.part(part)?)));
     let known = known.map(|(part, length)| match wait.held_by.filter(|_| part == Part::Held) {
         Some(by) => (format!("held by {}", words(by)), length),
-        None => (part.as_str().replace('_', "-"), length),
+        None => (part.word().to_owned(), length),
     });
     let parts = known.chain([("unknown".to_owned(), wait.unknown())]);
     let parts = parts.filter(|(_, length)| *length >= least && !length.is_zero());

@@ -67,7 +67,7 @@ fn text(groups: &[WaitGroup], since: Timestamp, for_people: bool) -> String {
         };
         add("total", &group.total);
         for (part, values) in &group.parts {
-            add(part.as_str(), values);
+            add(part.word(), values);
         }
         if group.unknown.p99_seconds > 0.0 {
             add("unknown", &group.unknown);
@@ -105,4 +105,33 @@ pub(super) fn words(by: HeldBy) -> &'static str {
 /// Names how a runner came to its task.
 pub(super) fn start(warm: bool) -> &'static str {
     if warm { "warm" } else { "cold" }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use ecsrunner_core::records::wait::Part;
+
+    use super::*;
+
+    #[test]
+    fn a_part_has_one_word_for_people_and_its_key_in_json() {
+        let one = Percentiles { jobs: 1, p50_seconds: 2.0, p90_seconds: 2.0, p99_seconds: 2.0 };
+        let none = Percentiles { p50_seconds: 0.0, p90_seconds: 0.0, p99_seconds: 0.0, ..one };
+        let group = WaitGroup {
+            class: "large".to_owned(),
+            repository: "acme/app".to_owned(),
+            warm: true,
+            total: one,
+            parts: BTreeMap::from([(Part::HandOver, one)]),
+            unknown: none,
+            held_by: BTreeMap::new(),
+        };
+        let since = Timestamp::UNIX_EPOCH;
+        let text = text(std::slice::from_ref(&group), since, false);
+        assert!(text.contains("hand-over") && !text.contains("hand_over"), "{text}");
+        let json = serde_json::to_string(&Document { since, groups: vec![group] }).unwrap();
+        assert!(json.contains("\"hand_over\""), "{json}");
+    }
 }

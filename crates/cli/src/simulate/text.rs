@@ -57,7 +57,7 @@ fn starts(report: &Report, for_people: bool) -> Rows {
 /// Where the time to start went, of the jobs for which a part is known.
 fn waits(report: &Report, for_people: bool) -> Rows {
     let mut rows = Rows::new(["PART OF IT", "JOBS>", "P50>", "P90>", "P99>", "MAX>"]);
-    let parts = report.wait.parts.iter().map(|(part, of_jobs)| (part.as_str(), *of_jobs));
+    let parts = report.wait.parts.iter().map(|(part, of_jobs)| (part.word(), *of_jobs));
     let unknown = report.wait.unknown.filter(|unknown| unknown.secs.max > 0.0);
     for (name, OfJobs { jobs, secs }) in parts.chain(unknown.map(|unknown| ("unknown", unknown))) {
         let time = |secs| seconds(secs, for_people);

@@ -5,8 +5,6 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use serde_json::Value;
-
 pub(crate) fn ecsrunner(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ecsrunner"));
     command.current_dir(dir).stdin(Stdio::null());
@@ -35,7 +33,8 @@ pub(crate) fn told(output: &Output, dir: &Path) -> String {
     format!("exit code {code}\n--- stdout\n{}--- stderr\n{}", text(&output.stdout), text(&output.stderr))
 }
 
-fn run(arguments: &[&str]) -> String {
+/// Runs a command in an empty directory.
+pub(crate) fn run(arguments: &[&str]) -> String {
     let dir = tempfile::tempdir().unwrap();
     let output = ecsrunner(dir.path()).args(arguments).output().unwrap();
     told(&output, dir.path())
@@ -361,191 +360,6 @@ fn warm_tasks_that_the_limits_do_not_allow_are_a_mistake_in_the_configuration() 
     assert!(
         told.contains("limits.max_warm is 2: at most limits.max_runners is expected, which is 1"),
         "{told}"
-    );
-}
-
-#[test]
-fn a_workflow_that_cannot_be_executed_is_refused_by_file_line_and_column() {
-    let dir = tempfile::tempdir().unwrap();
-    let workflow = "
-on: push
-jobs:
-  build:
-    runs-on: [self-hosted, 'class:small']
-    container: debian
-    steps:
-      - uses: actions/checkout@v4
-      - {name: Deploy, run: 'echo ${{ secrets.TOKEN }}'}
-  test:
-    runs-on: [self-hosted, 'class:small']
-    steps: [{run: 'true', shell: pwsh}]
-";
-    fs::write(dir.path().join("ci.yml"), workflow).unwrap();
-    let output = ecsrunner(dir.path()).args(["demo", "--json", "--workflow", "ci.yml"]).output().unwrap();
-    insta::assert_snapshot!(told(&output, dir.path()), @r#"
-    exit code 2
-    --- stdout
-    --- stderr
-    error: the demo cannot run this workflow:
-      ci.yml:6:16: the job has a `container`, which needs the official runner: `--runner-dir DIR`
-      ci.yml:9:29: an expression of `run` uses `secrets`, which needs the official runner: `--runner-dir DIR`
-      ci.yml:12:34: the step has the shell `pwsh`, which needs the official runner: `--runner-dir DIR`
-
-    hint: the stand-in runner evaluates no expressions of steps; use `--runner-dir DIR` to execute the steps with the official runner
-    "#);
-}
-
-#[test]
-fn a_workflow_file_that_is_not_there_is_wrong_usage() {
-    insta::assert_snapshot!(run(&["demo", "--workflow", "none.yml"]), @r#"
-    exit code 2
-    --- stdout
-    --- stderr
-    error: the workflow file none.yml cannot be read
-      caused by: No such file or directory (os error 2)
-    "#);
-}
-
-#[test]
-fn the_demos_json_is_one_document_of_the_documented_shape() {
-    let dir = tempfile::tempdir().unwrap();
-    let output = ecsrunner(dir.path()).args(["demo", "--json", "--jobs", "2"]).output().unwrap();
-    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(0), String::new()));
-    let mut report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    for job in report["jobs"].as_array_mut().unwrap() {
-        for field in ["queued_at", "started_at", "completed_at"] {
-            assert!(job[field].as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{field}: {job}");
-            job[field] = "[time]".into();
-        }
-        let steps: Vec<Value> =
-            job["steps"].as_array().unwrap().iter().map(|step| step["name"].clone()).collect();
-        assert_eq!(steps, ["Set up job", "Set up runner", "Run sleep 0.200", "Complete job"]);
-        job["steps"] = "[steps]".into();
-        assert!(job["cost_usd"].as_f64().unwrap() > 0.0);
-        assert!(job["id"].is_u64() && job["runner"].as_str().unwrap().starts_with("ecsr-demo-"), "{job}");
-        for (field, word) in [("cost_usd", "[dollars]"), ("id", "[id]"), ("runner", "[runner name]")] {
-            job[field] = word.into();
-        }
-    }
-    let waits = report["webhook_to_agent_ms"].as_object_mut().unwrap();
-    assert!(waits.values().all(|wait| wait.as_f64().unwrap() > 0.0), "{waits:?}");
-    for wait in waits.values_mut() {
-        *wait = "[milliseconds]".into();
-    }
-    insta::assert_json_snapshot!(report, @r#"
-    {
-      "conclusion": "success",
-      "jobs": [
-        {
-          "annotations": [],
-          "class": "small",
-          "completed_at": "[time]",
-          "conclusion": "success",
-          "cost_usd": "[dollars]",
-          "id": "[id]",
-          "left_queued": null,
-          "log": null,
-          "name": "job 1",
-          "outputs": {},
-          "queued_at": "[time]",
-          "runner": "[runner name]",
-          "started_at": "[time]",
-          "steps": "[steps]"
-        },
-        {
-          "annotations": [],
-          "class": "small",
-          "completed_at": "[time]",
-          "conclusion": "success",
-          "cost_usd": "[dollars]",
-          "id": "[id]",
-          "left_queued": null,
-          "log": null,
-          "name": "job 2",
-          "outputs": {},
-          "queued_at": "[time]",
-          "runner": "[runner name]",
-          "started_at": "[time]",
-          "steps": "[steps]"
-        }
-      ],
-      "left": {
-        "boot_items": 0,
-        "open_records": 0,
-        "processes": 0,
-        "registrations": 0
-      },
-      "webhook_to_agent_ms": {
-        "p50": "[milliseconds]",
-        "p99": "[milliseconds]"
-      }
-    }
-    "#);
-}
-
-#[test]
-fn the_built_in_demo_succeeds_and_leaves_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let output = ecsrunner(dir.path()).arg("demo").env("ECSRUNNER_SIM_EXECUTOR", "steps").output().unwrap();
-    let told = told(&output, dir.path());
-    assert_eq!(output.status.code(), Some(0), "{told}");
-    assert!(told.contains("left: 0 processes, 0 registrations, 0 boot items, 0 open records\n"), "{told}");
-    for job in ["lint", "test (1)", "test (2)", "test (3)", "build"] {
-        assert!(String::from_utf8_lossy(&output.stdout).contains(job), "{told}");
-    }
-}
-
-#[test]
-fn a_demo_whose_job_fails_fails() {
-    let dir = tempfile::tempdir().unwrap();
-    let workflow = "
-on: push
-jobs:
-  good: {runs-on: [self-hosted, 'class:small'], steps: [{run: 'true'}]}
-  bad: {runs-on: [self-hosted, 'class:small'], steps: [{run: 'false'}]}
-";
-    fs::write(dir.path().join("ci.yml"), workflow).unwrap();
-    let mut demo = ecsrunner(dir.path());
-    demo.args(["demo", "--json", "--workflow", "ci.yml"]).env("ECSRUNNER_SIM_EXECUTOR", "steps");
-    let output = demo.output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @r#"
-    error: not successful: bad
-    "#);
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(report["jobs"].as_array().unwrap().len(), 2);
-}
-
-#[test]
-fn a_demo_whose_job_is_left_queued_says_why_and_ends() {
-    let dir = tempfile::tempdir().unwrap();
-    let workflow = "
-on: push
-jobs:
-  build: {runs-on: [self-hosted, 'class:gpu'], steps: [{run: 'true'}]}
-  far: {runs-on: windows-latest, steps: [{run: 'true'}]}
-  near: {runs-on: ubuntu-latest, steps: [{run: 'true'}]}
-  after: {needs: far, runs-on: self-hosted, steps: [{run: 'true'}]}
-";
-    fs::write(dir.path().join("ci.yml"), workflow).unwrap();
-    let mut demo = ecsrunner(dir.path());
-    demo.args(["demo", "--json", "--workflow", "ci.yml"]).env("ECSRUNNER_SIM_EXECUTOR", "steps");
-    let output = demo.output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @r#"
-    error: left queued: build: runner class `gpu` does not exist: the catalogue has large, small; far: the job lacks the label this deployment requires: self-hosted (`--label LABEL=CLASS` maps one)
-    "#);
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let jobs = report["jobs"].as_array().unwrap().iter();
-    let ended: Vec<Value> = jobs.map(|job| serde_json::json!([job["name"], job["conclusion"]])).collect();
-    assert_eq!(
-        serde_json::json!(ended),
-        serde_json::json!([
-            ["build", "cancelled"],
-            ["far", "cancelled"],
-            ["near", "success"],
-            ["after", "skipped"]
-        ])
     );
 }
 

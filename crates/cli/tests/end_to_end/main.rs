@@ -8,6 +8,7 @@ mod testbed;
 mod agents;
 mod cancels;
 mod command_line;
+mod demo;
 mod disorder;
 mod docker;
 mod failures;

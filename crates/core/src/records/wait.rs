@@ -75,6 +75,15 @@ impl Part {
         }
     }
 
+    /// The word in text for people. It differs from the wire form only where that has two words.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::HandOver => "hand-over",
+            other => other.as_str(),
+        }
+    }
+
     /// A few words for a person.
     #[must_use]
     pub const fn text(self) -> &'static str {

@@ -128,7 +128,9 @@ impl JobEvent {
             }
             JobAction::Waiting | JobAction::Queued => None,
         };
-        Keys { runner, ..Keys::of_job(self.facts.id) }
+        // The webhook that a job has begun can come when its runner is gone. Then it is only shown there.
+        let gone = runner.is_some() && matches!(self.action, JobAction::InProgress { .. });
+        Keys { runner, gone, ..Keys::of_job(self.facts.id) }
     }
 
     /// Returns when it happened: by our clock, which is finer, unless the event came late.

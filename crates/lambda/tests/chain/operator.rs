@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use crate::aws::{ACCESS_KEY, LOGS, REGION, SSM};
 use crate::chain::Chain;
-use crate::deployment::{CLUSTER, DEPLOYMENT, FUNCTION, QUESTIONS};
+use crate::deployment::{CLUSTER, DEPLOYMENT, FUNCTION, QUESTIONS, SUBNETS};
 use crate::eventually;
 use crate::life;
 
@@ -158,7 +158,9 @@ pub(crate) async fn an_operator_looks_for_what_is_wrong(chain: &Chain) {
     }
     assert_eq!(state("exec"), "warning", "a class that allows ECS Exec is named: {doctor}");
     assert_eq!(state("webhook-sources"), "failed", "a list that GitHub's has outgrown is noticed: {doctor}");
+    assert_eq!(state("network"), "failed", "a subnet that EC2 does not know is named: {doctor}");
     let found = doctor["checks"].to_string();
+    assert!(found.contains(&format!("The subnet ID '{}' does not exist", SUBNETS[0])), "{found}");
     assert!(found.contains("GitHub's list of 2026-08-29 lacks 2606:50c0::/32"), "{found}");
     assert!(found.contains("ecsrunner-chain-events-dead has 1 that could not be handled"), "{found}");
 }

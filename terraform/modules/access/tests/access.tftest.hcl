@@ -32,7 +32,7 @@ run "a_viewer_changes_nothing_and_reads_no_secret" {
   assert {
     condition = alltrue([
       for action in flatten([for statement in data.aws_iam_policy_document.viewer.statement : tolist(statement.actions)]) :
-      (can(regex("^[a-z]+:(BatchGet|Describe|Filter|Get|List|Query)[A-Za-z]*$", action)) && !startswith(action, "secretsmanager:")) || action == "lambda:InvokeFunction"
+      (can(regex("^[a-z0-9]+:(BatchGet|Describe|Filter|Get|List|Query)[A-Za-z]*$", action)) && !startswith(action, "secretsmanager:")) || action == "lambda:InvokeFunction"
     ])
     error_message = "a viewer may do something other than read, or read secrets"
   }

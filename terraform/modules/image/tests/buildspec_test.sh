@@ -32,6 +32,7 @@ case "$*" in
     "buildx create "*) [ -z "${NO_BUILDKIT:-}" ] || { echo "ERROR: toomanyrequests"; exit 1; } ;;
     "buildx build "*)
         [ -z "${BROKEN:-}" ] || exit 1
+        [[ -z "${NOT_SLIM:-}" || "$*" != *VARIANT=slim* ]] || { echo "error: the base image sets"; exit 1; }
         echo "context: $(cd "${*: -1}" && find . -type f | sort | tr '\n' ' ')agents: $(ls agents)" >> "$CALLS" ;;
     run*) printf '%s\n' "${SAID:-2.337.0}" ;;
 esac
@@ -105,6 +106,32 @@ build BASE_IMAGE=123456789012.dkr.ecr.eu-west-1.amazonaws.com/base:1
 works
 [ "$(grep -c '^docker login' "$work/calls")" = 1 ] || failed "it logged in again"
 
+test="the variant is passed on"
+build VARIANT=slim
+works
+[ "$(grep -c -- '--build-arg VARIANT=slim' "$work/calls")" = 2 ] || failed "what is pushed is not what was built"
+
+test="a base that cannot be made slim is built in full, and the log says so"
+build VARIANT=slim NOT_SLIM=1
+works
+says 'warning: the slim image cannot be built'
+called "--build-arg VARIANT=full --tag $image:1-0123456789ab-2.337.0-1 --tag $image:next-x64"
+
+test="the archives of actions are fetched into the context of the agents"
+printf 'v1\tDockerfile\nv1\tactions.sh\n' | object sources/0123456789ab.tsv l3
+printf 'for argument; do echo "archive: $argument" >> "$CALLS"; done; mkdir "$1"; [ "$2" != acme/none@v1 ]\n' | object sources/0123456789ab/actions.sh v1
+build SOURCES_VERSION=l3 ACTIONS='acme/tool@v1 actions/checkout@v4'
+works
+called 'archive: agents/actions'
+called 'archive: acme/tool@v1'
+called 'archive: actions/checkout@v4'
+called 'agents: actions'
+
+test="an action that does not exist fails the build"
+build SOURCES_VERSION=l3 ACTIONS='acme/none@v1'
+fails
+not_called 'docker'
+
 test="an agent with another SHA-256 is not built in"
 build AGENT_VERSION=a2
 fails
@@ -136,4 +163,4 @@ fails
 says 'error: the runner of the image does not tell its version: Segmentation fault'
 not_called 'push=true'
 
-echo "11 passed"
+echo "15 passed"

@@ -150,6 +150,7 @@ run "aws_builds_on_a_machine_of_each_architecture" {
       REVISION        = local.hash
       SOURCES         = "sources/${local.hash}"
       SOURCES_VERSION = "v1"
+      VARIANT         = "slim"
     }
     error_message = "the variables that buildspec.yml reads differ"
   }
@@ -193,7 +194,7 @@ run "the_buildspec_tells_what_it_has_built" {
     # Each variable is one of the project, of the build, of CodeBuild, or made in the same file.
     condition = length(setsubtract(
       distinct([for name in flatten(regexall("[$][{]?([A-Z][A-Z0-9_]+)", file("buildspec.yml"))) : name]),
-      concat([for variable in aws_codebuild_project.image["x64"].environment[0].environment_variable : variable.name], ["AWS_REGION", "BASE_IMAGE", "BASH_REMATCH", "ECSRUNNER_RUNNER_DIR", "IMAGE_DIGEST", "IMAGE_TAG", "RUNNER_VERSION"]),
+      concat([for variable in aws_codebuild_project.image["x64"].environment[0].environment_variable : variable.name], ["ACTIONS", "AWS_REGION", "BASE_IMAGE", "BASH_REMATCH", "ECSRUNNER_RUNNER_DIR", "IMAGE_DIGEST", "IMAGE_TAG", "RUNNER_VERSION"]),
     )) == 0
     error_message = "buildspec.yml reads a variable that no build has"
   }
@@ -241,17 +242,77 @@ run "a_base_image_in_ecr_can_be_pulled" {
   }
 }
 
-run "this_projects_dockerfile_copies_only_the_agent" {
+run "this_projects_dockerfile_needs_only_the_agent_and_slim_sh" {
   command = plan
 
   assert {
-    condition     = endswith(local.dockerfile_dir, "/runner") && local.context_dir == local.dockerfile_dir && keys(local.sources) == ["Dockerfile"]
-    error_message = "the default must be runner/Dockerfile alone"
+    condition     = endswith(local.dockerfile_dir, "/runner") && local.context_dir == local.dockerfile_dir && keys(local.sources) == ["Dockerfile", "context/slim.sh"]
+    error_message = "the default must be runner/Dockerfile and runner/slim.sh"
   }
   assert {
-    # Whatever it copies comes from the context with the agents.
-    condition     = length(regexall("(?m)^(COPY|ADD) ", file(local.sources["Dockerfile"]))) == 1 && length(regexall("(?m)^COPY --from=ecsrunner ", file(local.sources["Dockerfile"]))) == 1
+    # Whatever it copies comes from another stage, or from the context with the agents.
+    condition     = length(regexall("(?m)^(COPY|ADD) ", file(local.sources["Dockerfile"]))) == length(regexall("(?m)^COPY --from=(ecsrunner|cut) ", file(local.sources["Dockerfile"])))
     error_message = "the Dockerfile copies a file that is not a source, so a change of it would not be built"
+  }
+  assert {
+    condition     = flatten(regexall("(?:type=bind,source=)([^,]+)", file(local.sources["Dockerfile"]))) == ["slim.sh"]
+    error_message = "the Dockerfile reads a file that is not a source, so a change of it would not be built"
+  }
+}
+
+run "another_base_is_taken_as_it_is_unless_slim_is_asked_for" {
+  command = plan
+
+  variables {
+    image = { tag = "1", base_image = "ghcr.io/acme/base:1" }
+  }
+
+  assert {
+    condition     = one([for variable in aws_codebuild_project.image["x64"].environment[0].environment_variable : variable.value if variable.name == "VARIANT"]) == "full"
+    error_message = "files could be missing that another base needs"
+  }
+}
+
+run "a_variant_makes_another_hash" {
+  command = plan
+
+  variables {
+    image = { tag = "1", base_image = "ghcr.io/acme/base:1", variant = "slim" }
+  }
+
+  assert {
+    condition     = local.hash != run.another_base_is_taken_as_it_is_unless_slim_is_asked_for.image.sources && local.variant == "slim"
+    error_message = "an image of another variant has the same hash"
+  }
+}
+
+run "a_dockerfile_of_ones_own_gets_no_variant" {
+  command = plan
+
+  variables {
+    image = { tag = "1", dockerfile_dir = "tests/fixture", context_dir = "tests/fixture", inputs = ["hello.*"] }
+  }
+
+  assert {
+    condition     = length([for variable in aws_codebuild_project.image["x64"].environment[0].environment_variable : variable if variable.name == "VARIANT" || variable.name == "ACTIONS"]) == 0 && keys(local.sources) == ["Dockerfile", "context/hello.txt"]
+    error_message = "its build has an argument that it does not know"
+  }
+}
+
+run "the_archives_of_actions_are_fetched_by_the_build" {
+  command = plan
+
+  variables {
+    image = { tag = "1", dockerfile_dir = "tests/fixture", context_dir = "tests/fixture", inputs = ["hello.*"], actions = ["actions/checkout@v4", "acme/my.tool@releases/v1"] }
+  }
+
+  assert {
+    condition     = one([for variable in aws_codebuild_project.image["x64"].environment[0].environment_variable : variable.value if variable.name == "ACTIONS"]) == "actions/checkout@v4 acme/my.tool@releases/v1" && aws_s3_object.sources["actions.sh"].source_hash == filesha256("actions.sh")
+    error_message = "the build does not know the actions, or how to fetch them"
+  }
+  assert {
+    condition     = local.hash != run.a_dockerfile_of_ones_own_gets_no_variant.image.sources
+    error_message = "an image with archives has the same hash"
   }
 }
 
@@ -483,6 +544,54 @@ run "a_runner_version_and_a_base_image_are_refused" {
   command = plan
   variables {
     image = { tag = "1", runner_version = "2.337.0", base_image = "ghcr.io/acme/base:1" }
+  }
+  expect_failures = [var.image]
+}
+
+run "an_unknown_variant_is_refused" {
+  command = plan
+  variables {
+    image = { tag = "1", variant = "thin" }
+  }
+  expect_failures = [var.image]
+}
+
+run "a_variant_of_a_dockerfile_of_ones_own_is_refused" {
+  command = plan
+  variables {
+    image = { tag = "1", variant = "slim", dockerfile_dir = "tests/fixture" }
+  }
+  expect_failures = [var.image]
+}
+
+run "an_action_with_a_path_is_refused" {
+  command = plan
+  variables {
+    image = { tag = "1", actions = ["actions/cache/save@v4"] }
+  }
+  expect_failures = [var.image]
+}
+
+run "an_action_without_a_reference_is_refused" {
+  command = plan
+  variables {
+    image = { tag = "1", actions = ["actions/checkout"] }
+  }
+  expect_failures = [var.image]
+}
+
+run "an_action_that_a_shell_would_interpret_is_refused" {
+  command = plan
+  variables {
+    image = { tag = "1", actions = ["actions/checkout@v4;id"] }
+  }
+  expect_failures = [var.image]
+}
+
+run "more_actions_than_a_build_can_be_told_are_refused" {
+  command = plan
+  variables {
+    image = { tag = "1", actions = [for number in range(200) : "actions/checkout@v${number}"] }
   }
   expect_failures = [var.image]
 }

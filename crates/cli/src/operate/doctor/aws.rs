@@ -10,7 +10,8 @@ use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::image::{DEFAULT, NEXT, OFFICIAL};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Check, one_line, runner_image};
+use super::network::Needs;
+use super::{Check, network, one_line, runner_image};
 use crate::deployment::AwsDeployment;
 use crate::exit::Failure;
 use crate::output::span;
@@ -24,6 +25,7 @@ const VCPU: f64 = 1024.0;
 
 pub(super) async fn look(aws: &AwsDeployment) -> Vec<Check> {
     let mut checks = vec![parameters(aws), state(aws).await, sweep(aws).await, cluster(aws).await];
+    checks.extend(network(aws).await);
     checks.push(exec(aws));
     checks.extend(images(aws).await);
     checks.extend(runner_images(aws).await);
@@ -121,6 +123,25 @@ const fn markets(capacity: Capacity) -> &'static [Market] {
         Capacity::Spot => &[Market::Spot],
         Capacity::SpotThenOnDemand => &[Market::Spot, Market::OnDemand],
     }
+}
+
+async fn network(aws: &AwsDeployment) -> Vec<Check> {
+    const NAME: &str = "network";
+    let network = &aws.facts().network;
+    let found = match aws.operator().network(&network.subnets).await {
+        Ok(found) => found,
+        Err(error @ OperateError::Missing(_)) => {
+            let remedy = "correct `network` in Terraform's inputs, and run `terraform apply`";
+            return vec![Check::failed(NAME, error, remedy)];
+        }
+        Err(error) => return vec![Check::unknown(NAME, &Failure::of_aws(error))],
+    };
+    let needs = Needs {
+        has_public_address: network.assign_public_ip,
+        has_exec: aws.rules().catalogue.iter().any(|class| class.exec),
+        is_github_outside: aws.is_github_outside(),
+    };
+    network::check(&found, needs)
 }
 
 /// ECS's agent in the container holds the task's role, and a job that is root can use it.

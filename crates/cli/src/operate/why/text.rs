@@ -106,7 +106,7 @@ impl Answer {
                 Some(by) => format!("{} by {}", part.text(), stats::words(by)),
                 None => part.text().to_owned(),
             };
-            writeln!(text, "  {:>8}  {:<10}  {why}", span(length), part.as_str().replace('_', "-"))?;
+            writeln!(text, "  {:>8}  {:<10}  {why}", span(length), part.word())?;
         }
         if !wait.unknown().is_zero() {
             writeln!(text, "  {:>8}  {:<10}  no record says where", span(wait.unknown()), "unknown")?;

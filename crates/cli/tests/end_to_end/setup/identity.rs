@@ -64,6 +64,29 @@ async fn keys_regions_and_processes_of_profiles_are_used() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_about_to_expire_is_replaced_during_the_command() {
+    bounded(async {
+        let amazon = Amazon::start().await;
+        // Each call gives another key, for less time than is kept in reserve.
+        let dir = tempfile::tempdir().unwrap();
+        let tool = dir.path().join("keys");
+        let script = "echo >> \"$0.calls\"\n\
+                      printf '{\"Version\":1,\"AccessKeyId\":\"AKID%s\",\"SecretAccessKey\":\"s\",\"SessionToken\":\"t\",\"Expiration\":\"%s\"}' \\\n\
+                      \"$(wc -l < \"$0.calls\")\" \"$(date -u -d '5 seconds' +%Y-%m-%dT%H:%M:%SZ)\"\n";
+        write(&tool, script);
+        let config = format!(
+            "[profile ops]\nregion = eu-west-1\ncredential_process = /bin/sh {}\n",
+            tool.display()
+        );
+        got_through(&called(&amazon, &[("config", &config)], &[("AWS_PROFILE", "ops")], &[]).await);
+        let mut callers = amazon.callers();
+        callers.dedup();
+        assert!(callers.len() > 1 && callers.iter().all(|key| key.starts_with("AKID")), "{callers:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_role_is_assumed_as_the_profile_says() {
     bounded(async {
         let amazon = Amazon::start().await;

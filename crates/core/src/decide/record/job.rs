@@ -11,7 +11,7 @@ use crate::id::Version;
 use crate::reason::{Code, Reason};
 use crate::records::change::{Change, Records};
 use crate::records::job::{Assignment, EndedJob, Job, JobEnding, JobRecord, JobStage, JobState};
-use crate::records::runner::{Runner, RunnerStage};
+use crate::records::runner::{EndedRunner, Runner, RunnerStage};
 use crate::records::timeline::Timeline;
 use crate::records::times::JobTimes;
 use crate::rules::Rules;
@@ -148,6 +148,11 @@ fn in_progress(event: &JobEvent, taken: &TakenBy, records: &Records, rules: Rule
     {
         changes.push(Change::Runner(busy));
     }
+    if let Some(told) = named_in_history(records, taken, event)
+        .and_then(|gone| runner::had_begun(gone, event.facts.id, times(event, records)))
+    {
+        changes.push(Change::RunnerAmended(Box::new(told)));
+    }
     Recorded::accepted(changes, replan)
 }
 
@@ -248,6 +253,13 @@ pub(super) fn record_reason(told: &JobReason, records: &Records) -> Recorded {
 fn named<'a>(records: &'a Records, taken: &TakenBy, event: &JobEvent) -> Option<&'a Runner> {
     let runner = records.runner.as_ref().filter(|runner| taken.ours() == Some(runner.name()))?;
     runner.facts.scope.covers(&event.facts.repository).then_some(runner)
+}
+
+/// Returns the runner in history that GitHub named, by the rule of [`named`].
+fn named_in_history<'a>(records: &'a Records, taken: &TakenBy, event: &JobEvent) -> Option<&'a EndedRunner> {
+    let gone = records.gone.as_ref().filter(|gone| taken.ours() == Some(&gone.facts.name))?;
+    let is_open = records.runner.is_some();
+    (!is_open && gone.facts.scope.covers(&event.facts.repository)).then_some(gone)
 }
 
 /// Returns what a job waits for first after it was admitted by its own facts.

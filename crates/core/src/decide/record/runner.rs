@@ -8,7 +8,7 @@ use crate::reason::{Code, Reason};
 use crate::records::change::{Change, Records};
 use crate::records::job::Job;
 use crate::records::runner::{
-    Custody, Ending, EndingKind, RegistrationLeft, Runner, RunnerState, Served, Task, TaskLeft,
+    Custody, EndedRunner, Ending, EndingKind, RegistrationLeft, Runner, RunnerState, Served, Task, TaskLeft,
 };
 use crate::records::times::{JobTimes, Times};
 use crate::wire::event::{
@@ -42,6 +42,17 @@ fn has_served_untold(runner: &Runner, job: JobId) -> Option<Runner> {
     let RunnerState::Ending(ending) = &runner.state else { return None };
     let is_untold = ending.served == Served::Job(job) && runner.times.job.is_none();
     is_untold.then(|| Runner { version: runner.version.next(), ..runner.clone() })
+}
+
+/// Returns the record of a runner in history after a webhook that it had begun this job, which came too late for anything
+/// but to show it: when the job waited, and, if no webhook has named the runner's job, which job it was.
+pub(super) fn had_begun(gone: &EndedRunner, job: JobId, waited: JobTimes) -> Option<EndedRunner> {
+    let is_its = matches!(gone.served, Served::Unnamed) || gone.served == Served::Job(job);
+    if !is_its || gone.times.job.is_some() {
+        return None;
+    }
+    let times = Times { job: Some(waited), ..gone.times.clone() };
+    Some(EndedRunner { version: gone.version.next(), served: Served::Job(job), times, ..gone.clone() })
 }
 
 fn takes(runner: &Runner, job: JobId, at: Timestamp) -> Option<Runner> {

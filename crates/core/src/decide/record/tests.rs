@@ -5,6 +5,7 @@ mod admission;
 mod ending;
 mod exit;
 mod image;
+mod late;
 mod operator;
 mod repeated;
 mod unanswered;
@@ -299,15 +300,6 @@ fn a_second_delivery_changes_nothing() {
 }
 
 #[test]
-fn a_late_webhook_resurrects_nothing() {
-    let mut book = Book::default();
-    book.tell(&completed(7));
-    for late in [queued(7), in_progress(7)] {
-        assert_eq!(book.tell(&late).changes, []);
-    }
-}
-
-#[test]
 fn the_expected_life_of_a_job_alters_no_plan_until_its_place_is_free() {
     let mut book = Book::with_runner();
     assert!(!book.tell(&task(1, TaskChange::Running)).replan);
@@ -358,23 +350,6 @@ fn a_reservation_that_is_withdrawn_leaves_nothing_to_clean() {
 }
 
 #[test]
-fn a_job_that_ends_unexpectedly_alters_the_plan() {
-    let mut book = Book::with_runner();
-    assert!(book.tell(&completed(7)).replan, "it was queued, as far as was known");
-}
-
-#[test]
-fn a_job_that_begins_on_an_ending_runner_brings_it_back() {
-    let mut book = Book::with_runner();
-    let runner = book.runners.values().next().unwrap();
-    let retired = runner.end(EndingKind::Surplus, None, at(90));
-    book.write(&Change::Runner(retired));
-    book.tell(&in_progress(7));
-    assert_eq!(book.summary(), "7 in progress; runner busy");
-    assert_eq!(book.runners.values().next().unwrap().next(at(120)), Next::Event);
-}
-
-#[test]
 fn a_runner_that_was_lost_under_its_job_stays_the_reason_when_github_says_how_the_job_ended() {
     let lost = [
         (StopCause::SpotInterrupted, "spot_interrupted"),
@@ -389,15 +364,6 @@ fn a_runner_that_was_lost_under_its_job_stays_the_reason_when_github_says_how_th
         let RunnerState::Ending(ending) = &runner.state else { panic!("{runner:?}") };
         assert_eq!(ending.note.as_ref().map(|note| note.code().as_str()), Some(code));
     }
-}
-
-#[test]
-fn a_stolen_runner_serves_whichever_job_github_gave_it() {
-    let mut book = Book::with_runner();
-    book.tell(&queued(8));
-    assert!(book.tell(&in_progress(8)).changes.len() == 2);
-    let plan = book.plan(at(300));
-    assert_eq!(plan.launches.iter().map(|launch| launch.job.get()).collect::<Vec<_>>(), [7]);
 }
 
 #[test]

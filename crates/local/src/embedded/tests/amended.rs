@@ -7,6 +7,24 @@ use ecsrunner_core::wire::exit_record::AgentTimes;
 
 use super::*;
 
+/// The record of a runner in history.
+pub(super) fn gone(runner: &Runner) -> EndedRunner {
+    let job = JobTimes { queued_at: at(-1), recorded_at: None, started_at: at(7), held_by: None };
+    EndedRunner {
+        facts: runner.facts.clone(),
+        version: runner.version.next(),
+        timeline: runner.timeline.clone(),
+        kind: EndingKind::Completed,
+        note: None,
+        served: Served::Job(JobId::new(7)),
+        placement: runner.placement.clone(),
+        task: runner.task().cloned(),
+        stopped_at: Some(at(8)),
+        cost_usd: None,
+        times: Times { job: Some(job), ..Times::default() },
+    }
+}
+
 #[tokio::test]
 async fn a_gone_runner_is_loaded_where_it_is_asked_for_and_amended_at_its_version() {
     let fixture = Fixture::new().await;
@@ -19,20 +37,7 @@ async fn a_gone_runner_is_loaded_where_it_is_asked_for_and_amended_at_its_versio
         (records.runner, records.gone)
     };
     assert_eq!(load(&with_history).await, (Some(runner.clone()), None));
-    let job = JobTimes { queued_at: at(-1), recorded_at: None, started_at: at(7), held_by: None };
-    let gone = EndedRunner {
-        facts: runner.facts.clone(),
-        version: runner.version.next(),
-        timeline: runner.timeline.clone(),
-        kind: EndingKind::Completed,
-        note: None,
-        served: Served::Job(JobId::new(7)),
-        placement: runner.placement.clone(),
-        task: runner.task().cloned(),
-        stopped_at: Some(at(8)),
-        cost_usd: None,
-        times: Times { job: Some(job), ..Times::default() },
-    };
+    let gone = gone(&runner);
     fixture.write(Change::RunnerGone(Box::new(gone.clone()))).await.unwrap();
     assert_eq!(load(&keys).await, (None, None), "history is not read for nothing");
     assert_eq!(load(&with_history).await, (None, Some(gone.clone())));

@@ -1,5 +1,6 @@
 //! Lost answers, and transactions that conflict.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ecsrunner_aws::store::{Answer, Transport};
@@ -7,6 +8,7 @@ use ecsrunner_core::rules::pace::{Bucket, Level};
 use ecsrunner_core::wire::boot::TaskRole;
 use ecsrunner_engine::ports::store::{Leases, LevelSet, Levels};
 
+use super::amended::gone;
 use super::dispatch::{TERM, request};
 use super::*;
 
@@ -14,8 +16,32 @@ use super::*;
 #[derive(Clone)]
 struct Faulty {
     inner: Embedded,
+    tables: Tables,
     conflict: Arc<AtomicBool>,
     lose_answer: Arc<AtomicBool>,
+    /// Written between the reads of the next batch: `BatchGetItem` reads each item at a time of its own.
+    within_batch: Arc<Mutex<Option<Change>>>,
+}
+
+impl Faulty {
+    /// Writes what is to be written within a batch, and answers the batch as if its first item had been read after
+    /// that and the others before.
+    async fn torn_batch(&self, body: &[u8], change: Change) -> Answer {
+        let before = self.inner.call("BatchGetItem", body).await;
+        let store = DynamoStore::embedded(self.inner.clone(), self.tables.clone());
+        store.commit(Transaction::of(&[change])).await.unwrap();
+        let after = self.inner.call("BatchGetItem", body).await;
+        let wanted: Value = serde_json::from_slice(body).unwrap();
+        let first = &wanted["RequestItems"][&self.tables.state]["Keys"][0];
+        let [mut before, after] =
+            [before, after].map(|answer| serde_json::from_slice::<Value>(&answer.body).unwrap());
+        let is_first = |item: &Value| item["pk"] == first["pk"] && item["sk"] == first["sk"];
+        let items = before["Responses"][&self.tables.state].as_array_mut().unwrap();
+        items.retain(|item| !is_first(item));
+        let later = after["Responses"][&self.tables.state].as_array().unwrap();
+        items.extend(later.iter().filter(|item| is_first(item)).cloned());
+        Answer { status: 200, body: before.to_string().into_bytes() }
+    }
 }
 
 impl Transport for Faulty {
@@ -27,6 +53,11 @@ impl Transport for Faulty {
                 "CancellationReasons": [{"Code": "None"}, {"Code": "TransactionConflict"}]});
             return Answer { status: 400, body: body.to_string().into_bytes() };
         }
+        let change =
+            (operation == "BatchGetItem").then(|| self.within_batch.lock().unwrap().take()).flatten();
+        if let Some(change) = change {
+            return self.torn_batch(body, change).await;
+        }
         let answer = self.inner.call(operation, body).await;
         if self.lose_answer.swap(false, Ordering::Relaxed) {
             return Answer { status: 500, body: br#"{"__type": "InternalServerError"}"#.to_vec() };
@@ -36,8 +67,13 @@ impl Transport for Faulty {
 }
 
 fn faulty(fixture: &Fixture) -> (DynamoStore, Faulty) {
-    let faulty =
-        Faulty { inner: fixture.database.clone(), conflict: Arc::default(), lose_answer: Arc::default() };
+    let faulty = Faulty {
+        inner: fixture.database.clone(),
+        tables: fixture.tables.clone(),
+        conflict: Arc::default(),
+        lose_answer: Arc::default(),
+        within_batch: Arc::default(),
+    };
     (DynamoStore::embedded(faulty.clone(), fixture.tables.clone()), faulty)
 }
 
@@ -60,6 +96,20 @@ async fn a_transaction_whose_answer_was_lost_is_not_done_twice() {
     // The SDK retries with the same idempotency token.
     store.commit(Transaction::of(&change)).await.unwrap();
     assert_eq!(store.open().await.unwrap(), Open::of([job(7)], []));
+}
+
+#[tokio::test]
+async fn a_runner_that_moves_to_history_between_two_reads_is_found_there() {
+    let fixture = Fixture::new().await;
+    let (store, faults) = faulty(&fixture);
+    let runner = runner();
+    fixture.write(Change::Runner(runner.clone())).await.unwrap();
+    let gone = gone(&runner);
+    *faults.within_batch.lock().unwrap() = Some(Change::RunnerGone(Box::new(gone.clone())));
+    let keys = Keys { gone: true, ..Keys::of_runner(runner.name()) };
+    let records = store.load(&keys).await.unwrap();
+    assert_eq!((records.runner, records.gone), (None, Some(gone)));
+    assert!(faults.within_batch.lock().unwrap().is_none(), "the batch was not torn");
 }
 
 #[tokio::test]
