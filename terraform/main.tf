@@ -133,7 +133,7 @@ module "parameters" {
   deployment = var.deployment
   tags       = local.tags
   classes    = var.runner_class_sizes
-  settings = merge(var.policy, {
+  settings = merge(var.policy, var.costs, {
     repositories = var.allowed_repositories
     registration = { organization = var.github.organization }
     limits       = var.limits

@@ -78,6 +78,11 @@ variable "runner_class_sizes" {
       schedule      = optional(list(string))
       max_age_hours = optional(number)
     }))
+    budget = optional(object({
+      daily_usd   = optional(number)
+      monthly_usd = optional(number)
+      action      = optional(string)
+    }))
     services = optional(map(object({
       image   = string
       port    = number
@@ -245,6 +250,25 @@ variable "limits" {
       github  = optional(object({ burst = number, per_minute = number }))
       fargate = optional(object({ burst = number, per_minute = number }))
     }), {})
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "costs" {
+  description = "What the deployment and repositories may cost in a UTC day and a UTC month, in US dollars at list prices, and GitHub's fee for a minute on a self-hosted runner. `action` is `alarm`, or `hold`: then no runner is launched until the period ends. Classes have a `budget` of their own. docs/configuration.md describes the keys."
+  type = object({
+    budget = optional(object({
+      daily_usd   = optional(number)
+      monthly_usd = optional(number)
+      action      = optional(string)
+    }))
+    repository_budgets = optional(map(object({
+      daily_usd   = optional(number)
+      monthly_usd = optional(number)
+      action      = optional(string)
+    })))
+    self_hosted_fee = optional(number)
   })
   default  = {}
   nullable = false

@@ -39,8 +39,8 @@ pub(crate) enum Written {
 impl<W: World> Engine<W> {
     /// Commits a transaction: all of it or nothing.
     pub(crate) async fn commit(&self, transaction: Transaction<'_>) -> Result<(), StoreError> {
-        let changes = transaction.changes;
-        self.ports.store.commit(transaction).await?;
+        let (changes, rules) = (transaction.changes, self.rules());
+        self.ports.store.commit(Transaction { budgets: &rules.settings.budgets, ..transaction }).await?;
         self.committed(changes);
         Ok(())
     }
@@ -214,7 +214,8 @@ pub async fn commit_event(
             return Ok(Recorded { replan, ..recorded });
         }
         // Record a delivery even if it changes nothing, so that the sweep does not fetch it.
-        let transaction = Transaction { delivery, ..Transaction::of(&recorded.changes) };
+        let transaction =
+            Transaction { delivery, budgets: &rules.settings.budgets, ..Transaction::of(&recorded.changes) };
         match store.commit(transaction).await {
             Ok(()) => return Ok(Recorded { replan, ..recorded }),
             Err(StoreError::Conflict) if tries < EVENT_TRIES && !recorded.changes.is_empty() => tries += 1,

@@ -35,7 +35,7 @@ use ports::github::GitHub;
 use ports::images::Images;
 use ports::queue::Queue;
 use ports::rulebook::Rulebook;
-use ports::store::{Leases, Levels, Progress, Store};
+use ports::store::{Leases, Levels, Progress, Spend, Store};
 use ports::{Clock, Randomness};
 
 /// How many changes a watcher can lag behind before it has to read the lists again.
@@ -44,7 +44,7 @@ const CHANGES_KEPT: usize = 1024;
 /// One set of adapters: AWS, one machine, or a simulation.
 pub trait World: Send + Sync + 'static {
     /// Records and the lease.
-    type Store: Store + Leases + Levels + Progress + std::fmt::Debug;
+    type Store: Store + Leases + Levels + Progress + Spend + std::fmt::Debug;
     type Compute: Compute + std::fmt::Debug;
     type GitHub: GitHub + std::fmt::Debug;
     /// Builds of the deployment's own image.

@@ -34,6 +34,7 @@ pub enum Method {
     Renew,
     Release,
     SetLevel,
+    Spent,
     Progress,
     KeepProgress,
     RecordedDeliveries,

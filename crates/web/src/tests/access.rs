@@ -13,6 +13,7 @@ const ROUTES: [&str; 13] = [
     "GET /api/v1/classes",
     "GET /api/v1/status",
     "GET /api/v1/deployment",
+    "GET /api/v1/budgets",
     "GET /api/v1/costs",
     "GET /api/v1/events",
     "POST /api/v1/pause",
