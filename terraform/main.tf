@@ -190,6 +190,7 @@ module "control_plane" {
   function       = var.control_plane.function
   log            = { level = var.control_plane.log_level, retention_days = var.observe.log_retention_days }
   github_api_url = var.github.api_url
+  traces         = var.control_plane.traces
   bus            = module.webhook.bus
   cluster        = module.fleet.cluster
   tables         = module.state.tables

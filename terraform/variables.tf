@@ -306,7 +306,7 @@ variable "webhook" {
 }
 
 variable "control_plane" {
-  description = "The control plane's archive (`package`: a `filename`, or an object in S3 with its `s3_object_version` and `sha256`, and the `architecture` that it was built for), its log level, and its Lambda settings. The default archive is the one beside the Terraform that it came with, `control-plane-<architecture>.zip`; if both are there, the one for arm64, which costs less."
+  description = "The control plane's archive (`package`: a `filename`, or an object in S3 with its `s3_object_version` and `sha256`, and the `architecture` that it was built for), its log level, its Lambda settings, and where the traces of jobs go (`traces`: an OTLP endpoint over HTTP, and the ARN of the secret with its headers, in the form of OTEL_EXPORTER_OTLP_HEADERS). The default archive is the one beside the Terraform that it came with, `control-plane-<architecture>.zip`; if both are there, the one for arm64, which costs less."
   type = object({
     package = optional(object({
       filename          = optional(string)
@@ -317,6 +317,11 @@ variable "control_plane" {
       architecture      = optional(string)
     }), {})
     log_level = optional(string, "info")
+    traces = optional(object({
+      endpoint            = string
+      headers_secret_arn  = optional(string)
+      headers_kms_key_arn = optional(string)
+    }))
     function = optional(object({
       timeout                      = optional(number, 60)
       memory                       = optional(number, 512)

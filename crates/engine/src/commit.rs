@@ -13,6 +13,7 @@ use ecsrunner_core::records::warm::WarmTask;
 use ecsrunner_core::wire::event::{Event, JobAction, Keys};
 use tracing::info;
 
+use crate::metrics::Metric;
 use crate::ports::Clock;
 use crate::ports::store::{BootPut, Store, StoreError, Transaction};
 use crate::{Engine, Ruleset, World};
@@ -150,6 +151,9 @@ impl<W: World> Engine<W> {
     /// Measures and publishes committed changes, and logs which runners are gone.
     pub(crate) fn committed(&self, changes: &[Change]) {
         self.metrics.committed(changes, self.ports.clock.now());
+        for _ in 0..self.pending.committed(changes) {
+            self.metrics.count(Metric::TracesDropped);
+        }
         if let Some(watched) = self.changes.get().filter(|watched| watched.receiver_count() > 0) {
             for change in changes {
                 // Sending fails if the last watcher has just left, which is fine.

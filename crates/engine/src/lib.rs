@@ -13,6 +13,7 @@ pub mod sweep;
 pub mod discover;
 pub mod counts;
 pub mod metrics;
+pub mod traces;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -103,6 +104,8 @@ pub struct Engine<W: World> {
     rules: Mutex<Arc<Ruleset>>,
     counts: Counts,
     metrics: Metrics,
+    /// What may be exported as traces.
+    pending: traces::Pending,
     /// The kick count that the store returned for this process's last kick; 0 if there was none.
     kicks: AtomicU64,
     /// Wakes a dispatcher of this process early. Only the kicks in the store are authoritative.
@@ -124,6 +127,7 @@ impl<W: World> Engine<W> {
             rules: Mutex::new(rules),
             counts: Counts::default(),
             metrics: Metrics::default(),
+            pending: traces::Pending::default(),
             kicks: AtomicU64::new(0),
             kicked: Notify::new(),
             cache: Cache::default(),

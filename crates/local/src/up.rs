@@ -16,6 +16,7 @@ use ecsrunner_engine::ports::Clock;
 use ecsrunner_engine::ports::images::NoImages;
 use ecsrunner_engine::sweep::{Reach, Sweeping};
 use ecsrunner_engine::{Engine, Ports, Ruleset};
+use ecsrunner_traces::Exporter;
 use ecsrunner_web::connections;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
@@ -37,6 +38,7 @@ use crate::preflight;
 use crate::server::{self, App, Shared};
 use crate::state_dir::StateDir;
 use crate::task::confinement::{Confinement, TaskLimits};
+use crate::traces;
 
 /// Start options of the server.
 #[derive(Clone, Debug)]
@@ -51,6 +53,8 @@ pub struct Options {
     pub executable: PathBuf,
     /// Whether to poll GitHub for queued jobs, in case no webhook reports them.
     pub poll: bool,
+    /// Where traces of jobs go, if anywhere.
+    pub traces: Option<Exporter>,
 }
 
 /// How often tasks and records are compared and expired items deleted.
@@ -151,6 +155,9 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
     processes.adopt().context("the tasks of an earlier server cannot be adopted")?;
     services.spawn(sweep(app.clone(), database));
     services.spawn(dispatch(app.clone()));
+    if let Some(exporter) = options.traces {
+        services.spawn(traces::export(app.clone(), exporter));
+    }
     if options.poll {
         services.spawn(poll(app, repositories));
     }
