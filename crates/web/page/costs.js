@@ -2,6 +2,7 @@
 
 import { readOne } from './api.js';
 import { drawChart } from './cost-chart.js';
+import { nameOfBudget, stateOfBudget } from './budgets.js';
 import { byId, element, setText, setVisible } from './dom.js';
 import { CLOCK_MINUTES, formatCost, formatCount, formatDuration, formatNumber, formatSum, formatTime, parseTime, plainText } from './format.js';
 import { serverTime } from './clock.js';
@@ -127,19 +128,6 @@ function makeBar(part) {
   const fill = element('span');
   fill.style.width = `${Math.max(part * 100, part > 0 ? 0.7 : 0)}%`;
   return element('span', { class: 'share', 'aria-hidden': 'true' }, fill);
-}
-
-/** Names what a budget is for. */
-export function nameOfBudget(budget) {
-  if (budget.of === 'deployment') return 'Deployment';
-  return budget.of === 'class' ? `Class ${plainText(budget.name)}` : plainText(budget.name);
-}
-
-/** Says how a budget stands, in words. */
-export function stateOfBudget(budget, now) {
-  if (budget.is_spent && budget.action === 'hold') return `spent: launches held until ${formatTime(parseTime(budget.until), now, CLOCK_MINUTES)}`;
-  if (budget.is_spent) return 'spent';
-  return budget.forecast_usd > budget.limit_usd ? 'will be spent' : 'ok';
 }
 
 function drawBudgets({ budgets }) {

@@ -32,7 +32,7 @@ async fn output_with(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
     tokio::task::spawn_blocking(run).await.unwrap()
 }
 
-async fn output(server: &Server, arguments: &[&str]) -> Output {
+pub(crate) async fn output(server: &Server, arguments: &[&str]) -> Output {
     output_with(&server.variables(), arguments).await
 }
 
@@ -69,7 +69,7 @@ fn fields(object: &Value) -> String {
     object.as_object().unwrap().keys().map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
-async fn json_of(server: &Server, arguments: &[&str]) -> Value {
+pub(crate) async fn json_of(server: &Server, arguments: &[&str]) -> Value {
     json_told(&output(server, arguments).await)
 }
 

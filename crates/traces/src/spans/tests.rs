@@ -298,6 +298,10 @@ fn number(bytes: &[u8], number: u64) -> u64 {
 #[test]
 fn the_bytes_are_those_of_opentelemetrys_protobuf() {
     let bytes = request(&[finished()], &origin()).encode_to_vec();
+    // `cargo xtask test traces` decodes them with OpenTelemetry's own messages for Python.
+    if let Some(file) = std::env::var_os("ECSRUNNER_TRACE_FILE") {
+        std::fs::write(file, &bytes).unwrap();
+    }
     let resource_spans = messages(&bytes, 1);
     assert_eq!(resource_spans.len(), 1);
     let resource = messages(resource_spans[0], 1)[0];

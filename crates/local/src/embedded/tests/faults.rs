@@ -12,10 +12,10 @@ use super::*;
 
 /// An embedded database with faults that only the real one has.
 #[derive(Clone)]
-struct Faulty {
+pub(super) struct Faulty {
     inner: Embedded,
-    conflict: Arc<AtomicBool>,
-    lose_answer: Arc<AtomicBool>,
+    pub(super) conflict: Arc<AtomicBool>,
+    pub(super) lose_answer: Arc<AtomicBool>,
 }
 
 impl Transport for Faulty {
@@ -35,7 +35,7 @@ impl Transport for Faulty {
     }
 }
 
-fn faulty(fixture: &Fixture) -> (DynamoStore, Faulty) {
+pub(super) fn faulty(fixture: &Fixture) -> (DynamoStore, Faulty) {
     let faulty =
         Faulty { inner: fixture.database.clone(), conflict: Arc::default(), lose_answer: Arc::default() };
     (DynamoStore::embedded(faulty.clone(), fixture.tables.clone()), faulty)
