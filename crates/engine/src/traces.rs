@@ -12,7 +12,6 @@ use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::job::{EndedJob, JobEnding, JobRecord};
 use ecsrunner_core::records::runner::{EndedRunner, Served};
 use ecsrunner_core::wire::event::Keys;
-use ecsrunner_core::wire::job::TakenBy;
 use tracing::warn;
 
 use crate::metrics::Metric;

@@ -41,7 +41,7 @@ fn read(file: &Path) -> anyhow::Result<SecretString> {
 }
 
 /// Exports until the server ends. What is not exported by then is lost.
-pub(crate) async fn export(app: App, exporter: Exporter) {
+pub(crate) async fn export(app: App, exporter: Exporter) -> anyhow::Result<()> {
     app.engine.follow_traces();
     loop {
         tokio::time::sleep(EVERY).await;
