@@ -17,7 +17,7 @@ async fn a_spent_budget_holds_the_next_job_back_and_everything_says_so() {
         testbed.github.submit_one(&SMALL, 100).await;
         server.api().until("the first job to be done", |api| api.is_done(1)).await;
         let second = testbed.github.submit_one(&SMALL, 100).await;
-        let held = |api: &crate::testbed::Api| api.reason(second) == Some("budget_spent");
+        let held = |api: &crate::testbed::Listed| api.reason(second) == Some("budget_spent");
         let api = server.api().until("the second job to be held back", held).await;
         let text = api.job(second).unwrap()["reason"]["text"].as_str().unwrap().to_owned();
         assert!(
