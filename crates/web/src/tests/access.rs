@@ -4,7 +4,7 @@ use ecsrunner_core::records::change::Change;
 use jiff::Timestamp;
 
 /// Every route of the API that needs the token.
-const ROUTES: [&str; 13] = [
+const ROUTES: [&str; 14] = [
     "GET /api/v1/jobs",
     "GET /api/v1/jobs/1",
     "GET /api/v1/jobs/1/log",
