@@ -40,14 +40,19 @@ fn read(file: &Path) -> anyhow::Result<SecretString> {
     Ok(SecretString::from(text.trim().to_owned()))
 }
 
-/// Exports until the server ends. What is not exported by then is lost.
+/// Exports until the server ends.
 pub(crate) async fn export(app: App, exporter: Exporter) -> anyhow::Result<()> {
     app.engine.follow_traces();
     loop {
         tokio::time::sleep(EVERY).await;
-        let finished = app.engine.take_finished().await;
-        for _ in 0..exporter.export(&finished).await {
-            app.engine.metrics().count(Metric::TracesDropped);
-        }
+        flush(&app, &exporter).await;
+    }
+}
+
+/// Exports the jobs that are over since the last time, within two seconds.
+pub(crate) async fn flush(app: &App, exporter: &Exporter) {
+    let finished = app.engine.take_finished().await;
+    for _ in 0..exporter.export(&finished).await {
+        app.engine.metrics().count(Metric::TracesDropped);
     }
 }

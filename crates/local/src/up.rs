@@ -155,8 +155,9 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
     processes.adopt().context("the tasks of an earlier server cannot be adopted")?;
     services.spawn(sweep(app.clone(), database));
     services.spawn(dispatch(app.clone()));
-    if let Some(exporter) = options.traces {
-        services.spawn(traces::export(app.clone(), exporter));
+    let last_traces = options.traces.map(|exporter| (app.clone(), exporter));
+    if let Some((app, exporter)) = &last_traces {
+        services.spawn(traces::export(app.clone(), exporter.clone()));
     }
     if options.poll {
         services.spawn(poll(app, repositories));
@@ -165,7 +166,11 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
     // Before `ready`: from then on every signal must have its handler.
     let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     ready(address);
-    wait_for_end(services, signals).await
+    let ended = wait_for_end(services, signals).await;
+    if let Some((app, exporter)) = last_traces {
+        traces::flush(&app, &exporter).await;
+    }
+    ended
 }
 
 /// Raises this process's limit of open files, and returns how many connections each listener may hold.
