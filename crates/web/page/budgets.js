@@ -2,15 +2,15 @@
 
 import { CLOCK_MINUTES, formatTime, parseTime, plainText } from './format.js';
 
-/** Names what a budget is for. */
+/** Names what a budget is for, and the period. */
 export function nameOfBudget(budget) {
-  if (budget.of === 'deployment') return 'Deployment';
-  return budget.of === 'class' ? `Class ${plainText(budget.name)}` : plainText(budget.name);
+  const names = { deployment: 'Deployment', class: `Class ${plainText(budget.name)}`, repositories: plainText(budget.name) };
+  return `${names[budget.of]}, ${budget.period}`;
 }
 
 /** Says how a budget stands, in words. */
 export function stateOfBudget(budget, now) {
-  if (budget.is_spent && budget.action === 'hold') return `spent: launches held until ${formatTime(parseTime(budget.until), now, CLOCK_MINUTES)}`;
+  if (budget.is_spent && budget.action === 'hold') return `held until ${formatTime(parseTime(budget.until), now, CLOCK_MINUTES)}`;
   if (budget.is_spent) return 'spent';
   return budget.forecast_usd > budget.limit_usd ? 'will be spent' : 'ok';
 }

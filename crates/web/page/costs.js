@@ -134,8 +134,7 @@ function drawBudgets({ budgets }) {
   setVisible(byId('budgets'), budgets.length > 0);
   byId('budgets-rows').replaceChildren(...budgets.map((budget) => element(
     'tr', {},
-    element('th', { scope: 'row' }, element('span', { class: 'key' }, nameOfBudget(budget)), makeBar(Math.min(budget.spent_usd / budget.limit_usd, 1))),
-    element('td', {}, budget.period),
+    element('th', { scope: 'row' }, element('span', { class: 'key', title: nameOfBudget(budget) }, nameOfBudget(budget)), makeBar(Math.min(budget.spent_usd / budget.limit_usd, 1))),
     ...[budget.spent_usd, budget.limit_usd, budget.forecast_usd].map((usd) => element('td', { class: 'num' }, formatSum(usd))),
     element('td', {}, stateOfBudget(budget, serverTime())),
   )));

@@ -59,13 +59,13 @@ test('costs keep four digits while they are small', () => {
 });
 
 test('a budget says what it is for and how it stands', () => {
-  const budget = { of: 'class', name: 'small', action: 'hold', is_spent: false, spent_usd: 1, limit_usd: 5, forecast_usd: 4, until: '2025-01-02T00:00:00Z' };
-  assert.deepEqual([{ of: 'deployment' }, budget, { of: 'repositories', name: 'acme/*' }].map(nameOfBudget), ['Deployment', 'Class small', 'acme/*']);
+  const budget = { of: 'class', name: 'small', period: 'day', action: 'hold', is_spent: false, spent_usd: 1, limit_usd: 5, forecast_usd: 4, until: '2025-01-02T00:00:00Z' };
+  assert.deepEqual([{ of: 'deployment', name: null, period: 'month' }, budget, { of: 'repositories', name: 'acme/*', period: 'day' }].map(nameOfBudget), ['Deployment, month', 'Class small, day', 'acme/*, day']);
   const state = (changes) => stateOfBudget({ ...budget, ...changes }, START);
   assert.equal(state({}), 'ok');
   assert.equal(state({ forecast_usd: 6 }), 'will be spent');
   assert.equal(state({ is_spent: true, action: 'alarm' }), 'spent');
-  assert.match(state({ is_spent: true }), /^spent: launches held until /);
+  assert.match(state({ is_spent: true }), /^held until /);
 });
 
 test('counts have a plural', () => {
