@@ -4,7 +4,6 @@ use std::sync::Arc;
 use ecsrunner_core::id::{ClassName, JobId, PoolId, Repository, RunId, RunnerName, Version};
 use ecsrunner_core::reason::Code;
 use ecsrunner_core::records::runner::{RunnerFacts, Served};
-use ecsrunner_core::records::timeline::Timeline;
 use ecsrunner_core::records::times::{AgentReport, HeldBy, JobTimes, Times};
 use ecsrunner_core::rules::class::size::{Arch, Size};
 use ecsrunner_core::rules::cost::Market;
