@@ -229,7 +229,11 @@ fn a_failure_is_told_from_a_lost_runner() {
         let root = spans(&finished, &origin()).remove(0);
         let attributes = attributes(&root);
         let error = attributes.get("error.type").cloned().unwrap_or_default();
-        format!("{} {error} {}", attributes["cicd.pipeline.task.run.result"], root.status.as_ref().unwrap().code)
+        format!(
+            "{} {error} {}",
+            attributes["cicd.pipeline.task.run.result"],
+            root.status.as_ref().unwrap().code
+        )
     };
     assert_eq!(outcome(Conclusion::Failure, EndingKind::Completed, None), "failure failure 2");
     let interrupted = outcome(Conclusion::Failure, EndingKind::SpotInterrupted, Some(Code::SpotInterrupted));
