@@ -64,12 +64,15 @@ impl Endpoint {
         if get(Variables::DISABLED).is_some_and(|value| value.trim().eq_ignore_ascii_case("true")) {
             return Ok(None);
         }
-        let (key, url) = match (get(Variables::TRACES_ENDPOINT), get(Variables::ENDPOINT)) {
+        let endpoint = match (get(Variables::TRACES_ENDPOINT), get(Variables::ENDPOINT)) {
             // As it is.
-            (Some(url), _) => (Variables::TRACES_ENDPOINT, url),
+            (Some(url), _) => Self::at(Variables::TRACES_ENDPOINT, url.trim())?,
             // The base of all signals.
             (None, Some(url)) => {
-                (Variables::ENDPOINT, format!("{}/v1/traces", url.trim().trim_end_matches('/')))
+                let mut base = Self::at(Variables::ENDPOINT, url.trim())?;
+                let path = format!("{}/v1/traces", base.url.path().trim_end_matches('/'));
+                base.url.set_path(&path);
+                base
             }
             (None, None) => return Ok(None),
         };
@@ -80,7 +83,7 @@ impl Endpoint {
                 None => {}
             }
         }
-        Self::at(key, url.trim()).map(Some)
+        Ok(Some(endpoint))
     }
 
     fn at(key: &'static str, url: &str) -> Result<Self, EndpointError> {

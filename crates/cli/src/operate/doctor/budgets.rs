@@ -82,7 +82,7 @@ mod tests {
             [
                 "Warning class small: $12.00 of $10.00 for this day is spent: nothing is launched until 2026-12-01T00:00:00Z",
                 "Warning class small: $12.00 of $10.00 for this day is spent",
-                "Warning class small: $3.00 of $10.00 for this day is spent, and $11.00 will be by the forecast",
+                "Warning class small: $3.0000 of $10.00 for this day is spent, and $11.00 will be by the forecast",
             ]
         );
         assert_eq!(
