@@ -12,6 +12,7 @@ use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::job::{EndedJob, JobEnding, JobRecord};
 use ecsrunner_core::records::runner::{EndedRunner, Served};
 use ecsrunner_core::wire::event::Keys;
+use futures::stream::{self, StreamExt};
 use tracing::warn;
 
 use crate::metrics::Metric;
@@ -20,6 +21,8 @@ use crate::{Engine, World, chain};
 
 /// Jobs that wait to be exported. Further ones are dropped.
 const MAX_PENDING: usize = 1000;
+/// How many records are read at the same time.
+const MAX_READS: usize = 16;
 
 /// A job that is over.
 #[derive(Clone, PartialEq, Debug)]
@@ -100,6 +103,12 @@ impl<W: World> Engine<W> {
         self.pending.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default();
     }
 
+    /// Returns how many records wait for [`Self::take_finished`].
+    pub fn pending_traces(&self) -> usize {
+        let pending = self.pending.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pending.as_ref().map_or(0, VecDeque::len)
+    }
+
     /// Returns the jobs that are over since the last call. Counts as dropped those whose other record cannot be read.
     pub async fn take_finished(&self) -> Vec<Finished> {
         let taken = {
@@ -107,8 +116,9 @@ impl<W: World> Engine<W> {
             pending.as_mut().map(std::mem::take).unwrap_or_default()
         };
         let (mut finished, mut whole) = (Vec::new(), HashSet::new());
-        for ended in taken {
-            match self.finished(ended).await {
+        let mut found = stream::iter(taken).map(|ended| self.finished(ended)).buffered(MAX_READS);
+        while let Some(found) = found.next().await {
+            match found {
                 // One process can write both records.
                 Ok(Some(job)) if job.part == TracePart::Whole && !whole.insert(job.job.facts.id) => {}
                 Ok(Some(job)) => finished.push(job),

@@ -37,22 +37,24 @@ impl Traces {
 
     /// Exports the jobs that this invocation found to be over, within two seconds, or drops them.
     pub(crate) async fn export(&self, desk: &Desk) {
-        let finished = desk.engine.take_finished().await;
-        if finished.is_empty() {
+        let pending = desk.engine.pending_traces();
+        if pending == 0 {
             return;
         }
         let exported = tokio::time::timeout(TOTAL_LIMIT, async {
-            let exporter = self.with_headers().await?;
-            Some(exporter.export(&finished).await)
-        });
-        let dropped = match exported.await {
-            Ok(Some(dropped)) => dropped,
-            Ok(None) => finished.len(),
-            Err(_) => {
-                warn!(dropped = finished.len(), "traces were dropped: there was no time left for them");
-                finished.len()
+            let finished = desk.engine.take_finished().await;
+            if finished.is_empty() {
+                return 0;
             }
-        };
+            match self.with_headers().await {
+                Some(exporter) => exporter.export(&finished).await,
+                None => finished.len(),
+            }
+        });
+        let dropped = exported.await.unwrap_or_else(|_| {
+            warn!(dropped = pending, "traces were dropped: there was no time left for them");
+            pending
+        });
         for _ in 0..dropped {
             desk.engine.metrics().count(Metric::TracesDropped);
         }
