@@ -133,7 +133,7 @@ module "parameters" {
   deployment = var.deployment
   tags       = local.tags
   classes    = var.runner_class_sizes
-  settings = merge(var.policy, {
+  settings = merge(var.policy, var.costs, {
     repositories = var.allowed_repositories
     registration = { organization = var.github.organization }
     limits       = var.limits
@@ -190,6 +190,7 @@ module "control_plane" {
   function       = var.control_plane.function
   log            = { level = var.control_plane.log_level, retention_days = var.observe.log_retention_days }
   github_api_url = var.github.api_url
+  traces         = var.control_plane.traces
   bus            = module.webhook.bus
   cluster        = module.fleet.cluster
   tables         = module.state.tables

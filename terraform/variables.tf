@@ -80,6 +80,11 @@ variable "runner_class_sizes" {
       schedule      = optional(list(string))
       max_age_hours = optional(number)
     }))
+    budget = optional(object({
+      daily_usd   = optional(number)
+      monthly_usd = optional(number)
+      action      = optional(string)
+    }))
     services = optional(map(object({
       image   = string
       port    = number
@@ -254,6 +259,25 @@ variable "limits" {
   nullable = false
 }
 
+variable "costs" {
+  description = "What the deployment and repositories may cost in a UTC day and a UTC month, in US dollars at list prices, and GitHub's fee for a minute on a self-hosted runner. `action` is `alarm`, or `hold`: then no runner is launched until the period ends. Classes have a `budget` of their own. docs/configuration.md describes the keys."
+  type = object({
+    budget = optional(object({
+      daily_usd   = optional(number)
+      monthly_usd = optional(number)
+      action      = optional(string)
+    }))
+    repository_budgets = optional(map(object({
+      daily_usd   = optional(number)
+      monthly_usd = optional(number)
+      action      = optional(string)
+    })))
+    self_hosted_fee = optional(number)
+  })
+  default  = {}
+  nullable = false
+}
+
 variable "network" {
   description = "Network for tasks: a small VPC of public subnets without NAT, created here in `cidr`; or your own, given by `vpc_id` and `subnet_ids`, with `assign_public_ip` if the subnets are public. Each of the `interface_endpoints` costs about 7.30 dollars a month in each zone."
   type = object({
@@ -286,7 +310,7 @@ variable "webhook" {
 }
 
 variable "control_plane" {
-  description = "The control plane's archive (`package`: a `filename`, or an object in S3 with its `s3_object_version` and `sha256`, and the `architecture` that it was built for), its log level, and its Lambda settings. The default archive is the one beside the Terraform that it came with, `control-plane-<architecture>.zip`; if both are there, the one for arm64, which costs less."
+  description = "The control plane's archive (`package`: a `filename`, or an object in S3 with its `s3_object_version` and `sha256`, and the `architecture` that it was built for), its log level, its Lambda settings, and where the traces of jobs go (`traces`: an OTLP endpoint over HTTP, and the ARN of the secret with its headers, in the form of OTEL_EXPORTER_OTLP_HEADERS). The default archive is the one beside the Terraform that it came with, `control-plane-<architecture>.zip`; if both are there, the one for arm64, which costs less."
   type = object({
     package = optional(object({
       filename          = optional(string)
@@ -297,6 +321,11 @@ variable "control_plane" {
       architecture      = optional(string)
     }), {})
     log_level = optional(string, "info")
+    traces = optional(object({
+      endpoint            = string
+      headers_secret_arn  = optional(string)
+      headers_kms_key_arn = optional(string)
+    }))
     function = optional(object({
       timeout                      = optional(number, 60)
       memory                       = optional(number, 512)

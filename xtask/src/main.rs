@@ -6,6 +6,7 @@
 mod test;
 mod steps;
 mod tools;
+mod traces;
 mod npm;
 mod pypi;
 mod documents;
@@ -40,7 +41,7 @@ usage: cargo xtask TASK
   test [STEP …]  every check, or the named steps: formatting, lints, documents, dependencies, portability
                  (the operator's commands have nothing that only Unix has), advisories, tests, `tests of the
                  default build`, fuzz (30 s for each target), samples (GitHub's webhooks), template (of API
-                 Gateway), conformance (GitHub's API description), chain (the control plane on a stand-in for
+                 Gateway), conformance (GitHub's API description), traces (decoded by OpenTelemetry's own messages), chain (the control plane on a stand-in for
                  AWS), image (of the runner), runner (the stand-in held to what the official runner does),
                  terraform, workflows (GitHub's), page (in a browser)
   conformance    like `test conformance`, but fails if its tools cannot be installed

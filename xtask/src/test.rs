@@ -7,7 +7,7 @@ use crate::steps::{Done, Steps, say};
 use crate::tools::{cargo, is_there, succeed};
 use crate::{
     chain, conformance, dependencies, documents, fuzz, image, page, portability, runner, samples, template,
-    terraform, workflows,
+    terraform, traces, workflows,
 };
 
 /// Runs all steps, or the named ones.
@@ -20,6 +20,7 @@ pub(crate) fn run(root: &Path, only: Vec<String>) -> ExitCode {
     steps.run("samples", || samples::check(root));
     steps.run("template", || template::check(root));
     steps.run("conformance", || conformance::check(root));
+    steps.run("traces", || traces::check(root));
     steps.run("chain", || chain::check(root));
     steps.run("image", || image::check(root));
     steps.run("runner", || runner::check(root));

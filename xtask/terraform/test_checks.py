@@ -178,6 +178,10 @@ class Metrics(unittest.TestCase):
         mistakes = self.mistakes([("Cost", self.own)], [("JobsStuck", self.own)])
         self.assertEqual(mistakes, ["`Cost` is emitted, but not on the dashboard", "`JobsStuck` should have an alarm, but has none"])
 
+    def test_what_the_document_leaves_out_of_the_dashboard(self):
+        text = self.text + "\n\nOn no graph: `Cost`.\n\n`JobsStuck` is on one.\n"
+        self.assertEqual(self.mistakes([("JobsStuck", self.own)], [("JobsStuck", self.own)], text=text), [])
+
     def test_what_cannot_be_read_is_no_pass(self):
         with self.assertRaises(plan.Unreadable):
             self.mistakes([], [("JobsStuck", self.own)])

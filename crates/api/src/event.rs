@@ -48,7 +48,9 @@ impl EventView {
             | Change::Released(_)
             | Change::Rerun(_)
             | Change::RerunOver(_)
-            | Change::Image(_) => return None,
+            | Change::Image(_)
+            | Change::Overspent(_)
+            | Change::BudgetOpen(_) => return None,
         })
     }
 }

@@ -4,6 +4,7 @@
 //! States are core's own enums, so that code cannot compare with an unknown
 //! state. Requesting or displaying views does not belong here.
 
+pub mod budget;
 pub mod class;
 pub mod costs;
 pub mod deployment;

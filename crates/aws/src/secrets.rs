@@ -11,7 +11,7 @@ use aws_sdk_secretsmanager::Client;
 use ecsrunner_engine::chain;
 use ecsrunner_engine::ports::Disposition;
 use jiff::{SignedDuration, Timestamp};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tracing::warn;
 
 use crate::cache::Cache;
@@ -132,6 +132,32 @@ impl Secrets {
     pub async fn github_credentials(&self, now: Timestamp) -> Result<Arc<GitHubCredentials>, SecretError> {
         let form: Form<_> = (format::github_credentials, format::are_same_github_credentials);
         self.github.get(&self.client, AGE, now, form).await
+    }
+}
+
+/// The secret with the headers of an OTLP endpoint, in the form of `OTEL_EXPORTER_OTLP_HEADERS`.
+#[derive(Debug)]
+pub struct HeadersSecret {
+    client: Client,
+    secret: Secret<SecretString>,
+}
+
+impl HeadersSecret {
+    /// The secret with this name or ARN.
+    #[must_use]
+    pub fn new(connection: &Connection, secret: &str) -> Self {
+        Self { client: connection.secrets_manager().clone(), secret: Secret::new(secret) }
+    }
+
+    /// Returns the headers: `name=value`, separated by commas.
+    ///
+    /// # Errors
+    ///
+    /// The secret cannot be read, or is empty.
+    pub async fn headers(&self, now: Timestamp) -> Result<Arc<SecretString>, SecretError> {
+        let form: Form<SecretString> =
+            (format::headers, |one, other| one.expose_secret() == other.expose_secret());
+        self.secret.get(&self.client, AGE, now, form).await
     }
 }
 

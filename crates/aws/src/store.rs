@@ -1,8 +1,8 @@
 //! The control plane's state in DynamoDB.
 //!
 //! One table holds the open records (one partition, read consistently), the
-//! history (by id, with indexes by month, repository and runner) and the
-//! dispatcher's lease. A second table holds the boot items, so that a task's role
+//! history (by id, with indexes by month, repository and runner), the sums of what
+//! was spent, and the dispatcher's lease. A second table holds the boot items, so that a task's role
 //! can be limited to it.
 
 mod history;
@@ -11,6 +11,7 @@ mod lease;
 mod levels;
 mod progress;
 mod records;
+mod spend;
 mod stored;
 mod tables;
 mod transport;

@@ -7,6 +7,7 @@ use std::fs;
 
 use ecsrunner_aws::parameters::Configuration;
 use ecsrunner_core::id::{Deployment, ServiceName};
+use ecsrunner_core::rules::budget::{BudgetAction, Usd};
 use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_core::rules::settings::OnFailure;
 
@@ -28,6 +29,11 @@ fn what_terraform_writes_is_read_as_it_was_meant() {
     assert!(!settings.paused && settings.check_runs);
     assert!(settings.reruns.all && settings.reruns.repositories.len() == 1, "{:?}", settings.reruns);
     assert_eq!(settings.on_failure, OnFailure::Wait);
+    let budget = settings.budgets.deployment.as_ref().unwrap();
+    assert_eq!((budget.daily, budget.monthly), (Some(Usd::of(20.0)), Some(Usd::of(300.0))));
+    assert_eq!((budget.action, settings.self_hosted_fee), (BudgetAction::Hold, Usd::of(0.002)));
+    let of_app = settings.budgets.repositories.values().next().unwrap();
+    assert_eq!((of_app.monthly, of_app.action), (Some(Usd::of(12.5)), BudgetAction::Alarm));
     assert!(format!("{:?}", settings.registration).contains("acme"), "{:?}", settings.registration);
     assert_eq!(settings.limits.max_runners, 8);
     assert_eq!((settings.limits.max_warm, settings.limits.surplus_grace_secs), (3, 60));
@@ -43,6 +49,7 @@ fn what_terraform_writes_is_read_as_it_was_meant() {
     // Terraform writes its default, and it is ours.
     assert!(!read.catalogue.default_class().unwrap().exec);
     assert_eq!(large.rerun, Some(false));
+    assert_eq!(large.budget.as_ref().unwrap().daily, Some(Usd::of(3.0)));
     let warm = large.warm.as_ref().unwrap();
     assert_eq!((warm.count, warm.max_age.as_hours(), warm.schedule.windows().count()), (2, 12, 1));
     assert!(read.catalogue.default_class().unwrap().warm.is_none());

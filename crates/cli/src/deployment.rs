@@ -16,6 +16,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::anyhow;
+use ecsrunner_api::budget::BudgetsView;
 use ecsrunner_api::class::ClassView;
 use ecsrunner_api::job::JobView;
 use ecsrunner_api::list::OPEN_CURSOR;
@@ -286,6 +287,15 @@ impl Deployment {
         };
         jobs.truncate(query.limit.unwrap_or(usize::MAX));
         Ok(jobs)
+    }
+
+    /// Returns what was spent of each budget.
+    pub(crate) async fn budgets(&self) -> Result<BudgetsView, Failure> {
+        match self {
+            #[cfg(feature = "aws")]
+            Self::Aws(aws) => aws.budgets().await,
+            Self::Local(server) => server.budgets().await,
+        }
     }
 
     /// Returns a job, open or ended.

@@ -50,6 +50,34 @@ pub(crate) const USER: &str = "USER";
 pub(crate) const AWS_PROFILE: &str = "AWS_PROFILE";
 /// GitHub's fee for a minute on a self-hosted runner, in US dollars.
 pub(crate) const SELF_HOSTED_FEE: &str = "ECSRUNNER_SELF_HOSTED_FEE";
+/// OpenTelemetry's own variables: where the traces of a local server go.
+pub(crate) const OTLP_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+pub(crate) const OTLP_TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+pub(crate) const OTLP_PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+pub(crate) const OTLP_TRACES_PROTOCOL: &str = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL";
+pub(crate) const OTEL_SDK_DISABLED: &str = "OTEL_SDK_DISABLED";
+/// Headers of the endpoint, a secret.
+pub(crate) const OTLP_HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
+pub(crate) const OTLP_TRACES_HEADERS: &str = "OTEL_EXPORTER_OTLP_TRACES_HEADERS";
+/// A file with them.
+pub(crate) const OTLP_HEADERS_FILE: &str = "ECSRUNNER_OTLP_HEADERS_FILE";
+
+/// Returns one of OpenTelemetry's variables.
+pub(crate) fn otlp(name: &str) -> Option<String> {
+    let declared = [
+        OTLP_ENDPOINT,
+        OTLP_TRACES_ENDPOINT,
+        OTLP_PROTOCOL,
+        OTLP_TRACES_PROTOCOL,
+        OTEL_SDK_DISABLED,
+        OTLP_HEADERS,
+        OTLP_TRACES_HEADERS,
+        OTLP_HEADERS_FILE,
+    ];
+    debug_assert!(declared.contains(&name), "{name} is not declared");
+    text(name)
+}
+
 /// The log filter, in the syntax of `tracing`'s filters.
 pub(crate) const LOG: &str = "ECSRUNNER_LOG";
 

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use anyhow::Context;
 use ecsrunner_local::config::{Config, ConfigError};
+use ecsrunner_local::traces;
 use ecsrunner_local::up::{self, Options};
 
 use crate::arguments::UpArguments;
@@ -19,6 +20,12 @@ pub(crate) fn up(arguments: UpArguments) -> Result<(), Failure> {
         config: std::path::absolute(&arguments.config)?,
         executable: std::env::current_exe().context("the path of this executable is unknown")?,
         poll: arguments.poll,
+        traces: traces::exporter(
+            environment::otlp,
+            &config.settings.deployment,
+            &config.github_api.to_string(),
+        )
+        .map_err(Failure::usage)?,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -96,6 +96,7 @@ fn every_key_of_the_configuration_is_documented_and_no_other() {
     let top = "version = 1\ndeployment = 'x'\nrepositories = ['acme/app']\n";
     let mut keys: BTreeSet<String> = keys_of("", &format!("{top}unknown = 1"));
     for section in [
+        "budget",
         "limits",
         "paces",
         "paces.github",
@@ -113,6 +114,10 @@ fn every_key_of_the_configuration_is_documented_and_no_other() {
     keys.extend(keys_of("classes.<name>", &format!("{top}[classes.x]\nunknown = 1")));
     let warm = format!("{top}[classes.x]\ncpu = 512\nmemory = 1024\nwarm = {{ unknown = 1 }}");
     keys.extend(keys_of("classes.<name>.warm", &warm));
+    let budget = format!("{top}[classes.x]\ncpu = 512\nmemory = 1024\nbudget = {{ unknown = 1 }}");
+    keys.extend(keys_of("classes.<name>.budget", &budget));
+    let budget = format!("{top}[repository_budgets.'acme/app']\nunknown = 1");
+    keys.extend(keys_of("repository_budgets.<pattern>", &budget));
     let of_service = "classes.<name>.services.<service>";
     let service = format!("{top}[classes.x]\ncpu = 512\nmemory = 1024\n[classes.x.services.y]\n");
     keys.extend(keys_of(of_service, &format!("{service}unknown = 1")));

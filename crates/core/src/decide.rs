@@ -8,6 +8,7 @@ pub mod record;
 pub mod learn;
 pub mod rerun;
 pub mod images;
+pub mod budgets;
 pub mod plan;
 pub mod step;
 pub mod answer;

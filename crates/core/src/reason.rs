@@ -94,6 +94,8 @@ codes! {
     LimitClass = "limit_class": "the limit of {} is reached",
     LimitRepository = "limit_repository": "the limit of {} runners for one repository is reached",
     Paused = "paused": "launches are paused",
+    /// A budget whose action is `hold` is spent.
+    BudgetSpent = "budget_spent": "a budget is spent: {}",
     /// AWS has no capacity, or its quota is used up.
     NoCapacity = "no_capacity": "AWS has no capacity for the runner: {}",
     /// The rate limit of GitHub or AWS for launches.

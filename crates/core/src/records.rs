@@ -1,4 +1,4 @@
-//! The stored records of jobs, runners, warm tasks, holds, reruns and images, and how one version becomes the next.
+//! The stored records of jobs, runners, warm tasks, holds, reruns, images and spending, and how one version becomes the next.
 
 pub mod job;
 pub mod runner;
@@ -7,6 +7,8 @@ pub mod task;
 pub mod hold;
 pub mod rerun;
 pub mod image;
+pub mod overspend;
+pub mod spend;
 pub mod timeline;
 pub mod times;
 pub mod wait;

@@ -13,6 +13,7 @@ pub mod image;
 pub mod labels;
 pub mod pool;
 pub mod placement;
+pub mod budget;
 pub mod cost;
 pub mod hosted;
 

@@ -13,6 +13,7 @@ use ecsrunner_core::records::warm::WarmTask;
 use ecsrunner_core::wire::event::{Event, JobAction, Keys};
 use tracing::info;
 
+use crate::metrics::Metric;
 use crate::ports::Clock;
 use crate::ports::store::{BootPut, Store, StoreError, Transaction};
 use crate::{Engine, Ruleset, World};
@@ -39,8 +40,8 @@ pub(crate) enum Written {
 impl<W: World> Engine<W> {
     /// Commits a transaction: all of it or nothing.
     pub(crate) async fn commit(&self, transaction: Transaction<'_>) -> Result<(), StoreError> {
-        let changes = transaction.changes;
-        self.ports.store.commit(transaction).await?;
+        let (changes, rules) = (transaction.changes, self.rules());
+        self.ports.store.commit(Transaction { budgets: &rules.settings.budgets, ..transaction }).await?;
         self.committed(changes);
         Ok(())
     }
@@ -150,6 +151,9 @@ impl<W: World> Engine<W> {
     /// Measures and publishes committed changes, and logs which runners are gone.
     pub(crate) fn committed(&self, changes: &[Change]) {
         self.metrics.committed(changes, self.ports.clock.now());
+        for _ in 0..self.pending.committed(changes) {
+            self.metrics.count(Metric::TracesDropped);
+        }
         if let Some(watched) = self.changes.get().filter(|watched| watched.receiver_count() > 0) {
             for change in changes {
                 // Sending fails if the last watcher has just left, which is fine.
@@ -214,7 +218,8 @@ pub async fn commit_event(
             return Ok(Recorded { replan, ..recorded });
         }
         // Record a delivery even if it changes nothing, so that the sweep does not fetch it.
-        let transaction = Transaction { delivery, ..Transaction::of(&recorded.changes) };
+        let transaction =
+            Transaction { delivery, budgets: &rules.settings.budgets, ..Transaction::of(&recorded.changes) };
         match store.commit(transaction).await {
             Ok(()) => return Ok(Recorded { replan, ..recorded }),
             Err(StoreError::Conflict) if tries < EVENT_TRIES && !recorded.changes.is_empty() => tries += 1,

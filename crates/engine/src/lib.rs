@@ -13,6 +13,7 @@ pub mod sweep;
 pub mod discover;
 pub mod counts;
 pub mod metrics;
+pub mod traces;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,7 +36,7 @@ use ports::github::GitHub;
 use ports::images::Images;
 use ports::queue::Queue;
 use ports::rulebook::Rulebook;
-use ports::store::{Leases, Levels, Progress, Store};
+use ports::store::{Leases, Levels, Progress, Spend, Store};
 use ports::{Clock, Randomness};
 
 /// How many changes a watcher can lag behind before it has to read the lists again.
@@ -44,7 +45,7 @@ const CHANGES_KEPT: usize = 1024;
 /// One set of adapters: AWS, one machine, or a simulation.
 pub trait World: Send + Sync + 'static {
     /// Records and the lease.
-    type Store: Store + Leases + Levels + Progress + std::fmt::Debug;
+    type Store: Store + Leases + Levels + Progress + Spend + std::fmt::Debug;
     type Compute: Compute + std::fmt::Debug;
     type GitHub: GitHub + std::fmt::Debug;
     /// Builds of the deployment's own image.
@@ -103,6 +104,8 @@ pub struct Engine<W: World> {
     rules: Mutex<Arc<Ruleset>>,
     counts: Counts,
     metrics: Metrics,
+    /// What may be exported as traces.
+    pending: traces::Pending,
     /// The kick count that the store returned for this process's last kick; 0 if there was none.
     kicks: AtomicU64,
     /// Wakes a dispatcher of this process early. Only the kicks in the store are authoritative.
@@ -124,6 +127,7 @@ impl<W: World> Engine<W> {
             rules: Mutex::new(rules),
             counts: Counts::default(),
             metrics: Metrics::default(),
+            pending: traces::Pending::default(),
             kicks: AtomicU64::new(0),
             kicked: Notify::new(),
             cache: Cache::default(),

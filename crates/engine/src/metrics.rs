@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ecsrunner_core::id::Version;
+use ecsrunner_core::decide::budgets::{has_any, holding, spent};
+use ecsrunner_core::id::{ClassName, Version};
 use ecsrunner_core::reason::Code;
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::job::{EndedJob, Job, JobEnding, JobStage, JobState};
@@ -15,6 +16,7 @@ use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::{EndedRunner, EndingKind, RunnerStage};
 use ecsrunner_core::records::timeline::Timeline;
 use ecsrunner_core::records::warm::{EndedWarm, WarmEnd};
+use ecsrunner_core::rules::Rules;
 use ecsrunner_core::wire::job::Conclusion;
 use jiff::{SignedDuration, Timestamp};
 
@@ -124,6 +126,8 @@ metrics! {
     SweepFailures: Count = "calls of the sweep that failed; the next sweep makes them again";
     RunnerVersionDaysLeft: Level = "days until GitHub refuses the oldest runner of the images that are built here: 30 after the release of a newer one; nothing before that";
     SweepBehind: Level = "seconds since the earliest webhook delivery that the sweep still has to read";
+    TracesDropped: Count = "jobs whose trace was not exported: the endpoint refused it, or did not take it within two seconds";
+    BudgetsSpent: Level = "budgets of which the whole limit is spent, by the day and by the month; only sent while there are budgets";
     RecordsUnreadable: Level = "open records that cannot be read and are set aside";
 }
 
@@ -194,7 +198,9 @@ impl Metrics {
                 | Change::Released(_)
                 | Change::Rerun(_)
                 | Change::RerunOver(_)
-                | Change::Image(_) => {}
+                | Change::Image(_)
+                | Change::Overspent(_)
+                | Change::BudgetOpen(_) => {}
             }
         }
     }
@@ -275,9 +281,16 @@ impl Metrics {
     }
 
     /// Measures what is open now.
-    pub(crate) fn open(&self, open: &Open, paused: bool, now: Timestamp) {
+    pub(crate) fn open(&self, open: &Open, rules: Rules<'_>, now: Timestamp) {
         let count = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-        let waits = |job: &&Job| !paused && matches!(&job.state, JobState::Queued { .. });
+        // Launches that a person has stopped, or a budget, are not stuck.
+        let is_stopped = |job: &Job, class: &ClassName| {
+            rules.settings.paused || holding(open, rules, class, Some(&job.facts.repository), now).is_some()
+        };
+        let waits = |job: &&Job| match &job.state {
+            JobState::Queued { assignment, .. } => !is_stopped(job, &assignment.class),
+            _ => false,
+        };
         let stuck =
             open.jobs.values().filter(waits).filter(|job| now.duration_since(job.timeline.latest()) > STUCK);
         let served = open.jobs.values().filter(|job| !matches!(job.state, JobState::Refused { .. }));
@@ -292,6 +305,9 @@ impl Metrics {
         let breakers = open.holds.values().filter(|hold| hold.is_alarming());
         self.add(Metric::BreakersOpen, count(breakers.count()));
         self.add(Metric::RecordsUnreadable, count(open.unreadable));
+        if has_any(rules) {
+            self.add(Metric::BudgetsSpent, count(spent(open, rules, now).count()));
+        }
     }
 
     fn span(&self, metric: Metric, from: Option<Timestamp>, to: Option<Timestamp>) {
@@ -304,7 +320,7 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
-    use ecsrunner_core::id::{ClassName, JobId, PoolId, Repository, RunnerName};
+    use ecsrunner_core::id::{JobId, PoolId, Repository, RunnerName};
     use ecsrunner_core::reason::Reason;
     use ecsrunner_core::records::runner::{RunnerFacts, Served};
     use ecsrunner_core::rules::class::size::{Arch, Size};

@@ -21,6 +21,7 @@ use crate::environment::Environment;
 use crate::github::LazyGitHub;
 use crate::images::AwsImages;
 use crate::rules::LiveRules;
+use crate::traces::Traces;
 use crate::world::{Aws, OsRandomness, SystemClock};
 
 pub(crate) struct ControlPlane {
@@ -28,6 +29,7 @@ pub(crate) struct ControlPlane {
     pub(crate) connection: Connection,
     parameters: Arc<Parameters>,
     made: Mutex<Option<Made>>,
+    pub(crate) traces: Option<Traces>,
 }
 
 /// The adapters made from one reading of the parameters.
@@ -57,7 +59,8 @@ impl ControlPlane {
         let aws = ecsrunner_aws::connection::Environment::read(&lookup).context("the environment")?;
         let connection = Connection::new(aws)?;
         let parameters = Arc::new(Parameters::new(&connection, environment.deployment.clone()));
-        Ok(Self { environment, connection, parameters, made: Mutex::new(None) })
+        let traces = Traces::new(&environment, &connection);
+        Ok(Self { environment, connection, parameters, made: Mutex::new(None), traces })
     }
 
     /// Makes an engine with the current rules.
@@ -75,12 +78,11 @@ impl ControlPlane {
             randomness: OsRandomness,
         };
         let rules = Arc::new(made.configuration.ruleset());
-        Ok(Desk {
-            engine: Engine::new(ports, rules),
-            secrets: made.secrets,
-            github: made.github,
-            configuration: made.configuration,
-        })
+        let engine = Engine::new(ports, rules);
+        if self.traces.is_some() {
+            engine.follow_traces();
+        }
+        Ok(Desk { engine, secrets: made.secrets, github: made.github, configuration: made.configuration })
     }
 
     fn made_of(&self, configuration: Arc<Configuration>) -> Made {

@@ -4,6 +4,7 @@
 use anyhow::Context;
 use ecsrunner_core::id::Deployment;
 use ecsrunner_github::ApiUrl;
+use ecsrunner_traces::Endpoint;
 
 /// The function's deployment.
 pub(crate) const DEPLOYMENT: &str = "ECSRUNNER_DEPLOYMENT";
@@ -15,12 +16,19 @@ pub(crate) const ANSWERS_QUESTIONS: &str = "ECSRUNNER_ANSWERS_QUESTIONS";
 /// With `1`, each invocation logs the AWS operations that it called.
 pub(crate) const RECORD_CALLS: &str = "ECSRUNNER_RECORD_CALLS";
 
+/// The name or ARN of the secret with the headers of the OTLP endpoint. A function's variables are shown to whoever may
+/// read its configuration, so the headers are none of them.
+pub(crate) const OTLP_HEADERS_SECRET: &str = "ECSRUNNER_OTLP_HEADERS_SECRET";
+
 #[derive(Clone, Debug)]
 pub(crate) struct Environment {
     pub(crate) deployment: Deployment,
     pub(crate) github_api: ApiUrl,
     pub(crate) answers_questions: bool,
     pub(crate) records_calls: bool,
+    /// Where traces go, if anywhere.
+    pub(crate) traces: Option<Endpoint>,
+    pub(crate) otlp_headers_secret: Option<String>,
 }
 
 impl Environment {
@@ -34,12 +42,20 @@ impl Environment {
             github_api: ApiUrl::parse(&api).with_context(|| GITHUB_API_URL.to_owned())?,
             answers_questions: set(ANSWERS_QUESTIONS).is_some_and(|value| value == "1"),
             records_calls: set(RECORD_CALLS).is_some_and(|value| value == "1"),
+            // Jobs run without traces too.
+            traces: Endpoint::read(&lookup).unwrap_or_else(|error| {
+                tracing::error!(%error, "no traces are exported");
+                None
+            }),
+            otlp_headers_secret: set(OTLP_HEADERS_SECRET),
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use ecsrunner_traces::Variables;
+
     use super::*;
 
     #[test]
@@ -50,6 +66,8 @@ mod tests {
             section.unwrap().lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
         let mut declared: Vec<&str> =
             vec![DEPLOYMENT, GITHUB_API_URL, crate::log::LEVEL, ANSWERS_QUESTIONS, RECORD_CALLS];
+        declared.extend(Variables::OF_ENDPOINT);
+        declared.push(OTLP_HEADERS_SECRET);
         declared.extend(ecsrunner_aws::connection::VARIABLES.iter().map(|variable| variable.name));
         assert_eq!(documented.collect::<Vec<_>>(), declared);
     }

@@ -65,6 +65,10 @@ impl ControlPlane {
             Input::Logs(batch) => desk.exit_records(batch).await,
             Input::Sweep => desk.sweep(until).await,
         };
+        // Last: everything is written, and every task is launched.
+        if let Some(traces) = &self.traces {
+            traces.export(&desk).await;
+        }
         self.measure(&desk);
         Ok(serde_json::to_value(done?)?)
     }

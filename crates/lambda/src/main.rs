@@ -13,6 +13,7 @@ mod input;
 mod invocation;
 mod log;
 mod rules;
+mod traces;
 mod world;
 
 use std::sync::Arc;

@@ -5,6 +5,7 @@
 //! Isolation is weaker than on Fargate, and the server warns of it at its start.
 
 pub mod config;
+pub mod traces;
 pub mod up;
 pub mod task;
 pub mod left;

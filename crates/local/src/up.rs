@@ -16,6 +16,7 @@ use ecsrunner_engine::ports::Clock;
 use ecsrunner_engine::ports::images::NoImages;
 use ecsrunner_engine::sweep::{Reach, Sweeping};
 use ecsrunner_engine::{Engine, Ports, Ruleset};
+use ecsrunner_traces::{Exporter, TOTAL_LIMIT};
 use ecsrunner_web::connections;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
@@ -37,6 +38,7 @@ use crate::preflight;
 use crate::server::{self, App, Shared};
 use crate::state_dir::StateDir;
 use crate::task::confinement::{Confinement, TaskLimits};
+use crate::traces;
 
 /// Start options of the server.
 #[derive(Clone, Debug)]
@@ -51,6 +53,8 @@ pub struct Options {
     pub executable: PathBuf,
     /// Whether to poll GitHub for queued jobs, in case no webhook reports them.
     pub poll: bool,
+    /// Where traces of jobs go, if anywhere.
+    pub traces: Option<Exporter>,
 }
 
 /// How often tasks and records are compared and expired items deleted.
@@ -153,6 +157,10 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
     processes.adopt().context("the tasks of an earlier server cannot be adopted")?;
     services.spawn(sweep(app.clone(), database));
     services.spawn(dispatch(app.clone()));
+    let last_traces = options.traces.map(|exporter| (app.clone(), exporter));
+    if let Some((app, exporter)) = &last_traces {
+        services.spawn(traces::export(app.clone(), exporter.clone()));
+    }
     if options.poll {
         services.spawn(poll(app, repositories));
     }
@@ -160,7 +168,12 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
     // Before `ready`: from then on every signal must have its handler.
     let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     ready(address);
-    wait_for_end(services, signals).await
+    let ended = wait_for_end(services, signals).await;
+    if let Some((app, exporter)) = last_traces {
+        // What is not exported by then is lost.
+        let _late = tokio::time::timeout(TOTAL_LIMIT, traces::flush(&app, &exporter)).await;
+    }
+    ended
 }
 
 /// Raises this process's limit of open files, and returns how many connections each listener may hold.

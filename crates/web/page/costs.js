@@ -2,6 +2,7 @@
 
 import { readOne } from './api.js';
 import { drawChart } from './cost-chart.js';
+import { nameOfBudget, stateOfBudget } from './budgets.js';
 import { byId, element, setText, setVisible } from './dom.js';
 import { CLOCK_MINUTES, formatCost, formatCount, formatDuration, formatNumber, formatSum, formatTime, parseTime, plainText } from './format.js';
 import { serverTime } from './clock.js';
@@ -25,7 +26,7 @@ const formatSaved = (usd) => `${usd < 0 ? '−' : ''}${formatSum(Math.abs(usd))}
 
 let days = 30;
 /** The answer, and for which days and when it was asked for. */
-let read = { days: 0, at: 0, view: null, error: '', loading: false };
+let read = { days: 0, at: 0, view: null, budgets: null, error: '', loading: false };
 let drawn = null;
 const showsAll = new Set();
 const spanButtons = document.querySelectorAll('#costs-days button');
@@ -51,8 +52,13 @@ export function drawCosts() {
   drawFigures(view);
   drawChart(byId('costs-chart'), view, days, serverTime());
   byId('costs-tables').replaceChildren(...TABLES.map((table) => makeTable(table, view)));
+  drawBudgets(read.budgets);
   drawWaits(view.waits);
-  setText(byId('costs-foot'), `At list prices of us-east-1 of ${view.prices_as_of}. Not included: ${plainText(view.left_out.replace('\n', '. '))}. Saved: compared with runners that GitHub hosts, at its list prices of ${plainText(view.hosted_prices_as_of)} for private repositories, on the smallest Linux machine of two CPUs or more that has as many and as much memory. Jobs for which GitHub has no such machine are left out.`);
+  setText(byId('costs-foot'), `At list prices of us-east-1 of ${view.prices_as_of}. Not included: ${plainText(view.left_out.replace('\n', '. '))}. Saved: compared with runners that GitHub hosts, at its list prices of ${plainText(view.hosted_prices_as_of)} for private repositories, on the smallest Linux machine of two CPUs or more that has as many and as much memory. Jobs for which GitHub has no such machine are left out.${feeNote(read.budgets)}`);
+}
+
+function feeNote({ self_hosted_fee_usd: fee }) {
+  return fee > 0 ? ` A fee of $${fee} for each of their minutes is taken off.` : '';
 }
 
 function noteOf() {
@@ -65,10 +71,13 @@ function noteOf() {
 }
 
 async function load() {
-  const asked = { days, at: Date.now(), view: read.days === days ? read.view : null, error: '', loading: true };
+  const asked = { days, at: Date.now(), view: read.days === days ? read.view : null, budgets: read.budgets, error: '', loading: true };
   read = asked;
   drawCosts();
-  try { asked.view = await readOne(`costs?days=${days}`, TIMEOUT_MILLIS); } catch (error) { asked.error = error.message; }
+  try {
+    const [budgets, view] = await Promise.all([readOne('budgets', TIMEOUT_MILLIS), readOne(`costs?days=${days}`, TIMEOUT_MILLIS)]);
+    Object.assign(asked, { budgets, view });
+  } catch (error) { asked.error = error.message; }
   asked.loading = false;
   if (read === asked) drawCosts();
 }
@@ -119,6 +128,18 @@ function makeBar(part) {
   const fill = element('span');
   fill.style.width = `${Math.max(part * 100, part > 0 ? 0.7 : 0)}%`;
   return element('span', { class: 'share', 'aria-hidden': 'true' }, fill);
+}
+
+function drawBudgets({ budgets }) {
+  setVisible(byId('budgets'), budgets.length > 0);
+  byId('budgets-rows').replaceChildren(...budgets.map((budget) => element(
+    'tr', {},
+    element('th', { scope: 'row' }, element('span', { class: 'key', title: nameOfBudget(budget) }, nameOfBudget(budget)), makeBar(Math.min(budget.spent_usd / budget.limit_usd, 1))),
+    ...[budget.spent_usd, budget.limit_usd, budget.forecast_usd].map((usd) => element('td', { class: 'num' }, formatSum(usd))),
+    element('td', {}, stateOfBudget(budget, serverTime())),
+  )));
+  const unpriced = Math.max(0, ...budgets.map((budget) => budget.unpriced));
+  setText(byId('budgets-note'), unpriced ? `Not included: ${formatCount(unpriced, 'task')} of unknown cost.` : '');
 }
 
 function drawWaits(waits) {

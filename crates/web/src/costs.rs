@@ -58,13 +58,14 @@ pub(crate) async fn costs<B: Source>(
     if let Some(view) = kept.get(&days) {
         return Ok(Json(Arc::clone(view)));
     }
-    let view = read(&*backend, days, now).await.map_err(|fault| backend.refusal(fault))?;
+    let fee = backend.rules().await?.settings.self_hosted_fee.dollars();
+    let view = read(&*backend, days, fee, now).await.map_err(|fault| backend.refusal(fault))?;
     let view = Arc::new(view);
     kept.insert(days, Arc::clone(&view));
     Ok(Json(view))
 }
 
-async fn read<B: Source>(backend: &B, days: u32, now: Timestamp) -> Result<CostsView, StoreError> {
+async fn read<B: Source>(backend: &B, days: u32, fee: f64, now: Timestamp) -> Result<CostsView, StoreError> {
     let since = now - SignedDuration::from_hours(24 * i64::from(days));
     let store = backend.store();
     // What ends while history is read is then listed twice, as open and as ended: the ended one counts.
@@ -85,7 +86,7 @@ async fn read<B: Source>(backend: &B, days: u32, now: Timestamp) -> Result<Costs
     };
     let (runners, jobs) =
         tokio::try_join!(past(since, runners, RunnerView::last), past(since, jobs, JobView::last))?;
-    Ok(add_together(&open, runners, jobs, since, now))
+    Ok(add_together(&open, runners, jobs, since, fee, now))
 }
 
 /// Records of history, and since when they are complete.
@@ -122,6 +123,7 @@ fn add_together(
     mut runners: Past<RunnerView>,
     mut jobs: Past<JobView>,
     asked: Timestamp,
+    fee: f64,
     now: Timestamp,
 ) -> CostsView {
     // Both kinds are shown for the same time.
@@ -131,7 +133,7 @@ fn add_together(
     runners.views.extend(RunnerView::all(open, now).filter(|runner| !gone.contains(&runner.name)));
     let ended: HashSet<u64> = jobs.views.iter().map(|job| job.id).collect();
     jobs.views.extend(open.jobs.values().map(JobView::open).filter(|job| !ended.contains(&job.id)));
-    let by = |key| add_up(&runners.views, &jobs.views, key, 0.0);
+    let by = |key| add_up(&runners.views, &jobs.views, key, fee);
     let (by_repository, total) = by(CostKey::Repository);
     CostsView {
         since,

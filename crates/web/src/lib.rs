@@ -10,6 +10,7 @@ mod guard;
 mod page;
 mod single;
 mod lists;
+mod budgets;
 mod costs;
 mod deployment;
 mod control;
@@ -28,6 +29,7 @@ use axum::{Extension, Json, Router};
 use ecsrunner_api::status::{Fault, Health};
 
 pub use backend::{About, Backend, Control, LogFailure, Refusal, Source};
+pub use budgets::read_budgets;
 pub use guard::Access;
 pub use single::find_runner;
 
@@ -44,6 +46,7 @@ pub fn router<B: Backend>(backend: Arc<B>, access: Access, extra: Router<Arc<B>>
         .route("/api/v1/runners/{name}", get(single::runner::<B>))
         .route("/api/v1/classes", get(single::classes::<B>))
         .route("/api/v1/status", get(single::status::<B>))
+        .route("/api/v1/budgets", get(budgets::budgets::<B>))
         .route("/api/v1/deployment", get(deployment::deployment::<B>))
         .route("/api/v1/pause", post(control::pause::<B>))
         .route("/api/v1/runners/{name}/stop", post(control::stop::<B>))

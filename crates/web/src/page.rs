@@ -44,6 +44,7 @@ static ASSETS: &[Asset] = &[
     asset!("bars.js", JAVASCRIPT),
     asset!("clock.js", JAVASCRIPT),
     asset!("connection.js", JAVASCRIPT),
+    asset!("budgets.js", JAVASCRIPT),
     asset!("cost-chart.js", JAVASCRIPT),
     asset!("costs.js", JAVASCRIPT),
     asset!("deployment.js", JAVASCRIPT),

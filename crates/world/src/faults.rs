@@ -38,6 +38,7 @@ pub enum Method {
     Renew,
     Release,
     SetLevel,
+    Spent,
     Progress,
     KeepProgress,
     RecordedDeliveries,

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ecsrunner_core::id::{RunnerName, TaskId};
+use ecsrunner_core::rules::budget::Budget;
 use ecsrunner_core::rules::class::Catalogue;
 use ecsrunner_core::wire::environment;
 use ecsrunner_engine::Ruleset;
@@ -120,6 +121,18 @@ impl Outside {
     /// Pauses or resumes launches, as an operator does.
     pub fn pause(&mut self, paused: bool) {
         Arc::make_mut(&mut self.rules).settings.paused = paused;
+    }
+
+    /// Replaces the deployment's budget, as an operator does.
+    ///
+    /// # Panics
+    ///
+    /// The value is not a budget.
+    #[expect(clippy::expect_used, reason = "a scenario whose budget is wrong has nothing to show")]
+    pub fn set_budget(&mut self, budget: serde_json::Value) {
+        let entry = serde_json::from_value(budget).expect("a budget");
+        let budget = Budget::read(&entry).expect("a valid budget");
+        Arc::make_mut(&mut self.rules).settings.budgets.deployment = Some(budget);
     }
 
     /// Replaces the catalogue, as an operator does. Classes with mistakes are left out.

@@ -14,14 +14,18 @@ use ecsrunner_core::records::change::{Change, Records};
 use ecsrunner_core::records::job::{EndedJob, JobRecord};
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::EndedRunner;
+use ecsrunner_core::records::spend::Spending;
 use ecsrunner_core::records::warm::EndedWarm;
 use ecsrunner_core::rules::pace::{Bucket, Level};
 use ecsrunner_core::wire::boot::{BootItem, TaskRole};
 use ecsrunner_core::wire::event::Keys;
 use ecsrunner_engine::ports::Clock;
 use ecsrunner_engine::ports::store::{
-    LevelSet, Levels, Progress, Revocation, Store, StoreError, Transaction, Unreadable,
+    LevelSet, Levels, Progress, Revocation, Spend, Store, StoreError, Transaction, Unreadable,
 };
+
+use jiff::Timestamp;
+use jiff::civil::Date;
 
 use super::outside::Shared;
 use capacity::WriteCapacity;
@@ -35,6 +39,8 @@ pub struct Tables {
     pub gone_warm: BTreeMap<WarmName, EndedWarm>,
     /// Boot items that no task has taken.
     pub boot: BTreeMap<TaskId, Boot>,
+    /// What was spent.
+    pub spending: Spending,
     /// Recorded webhook deliveries.
     pub deliveries: HashSet<DeliveryId>,
     /// Ids of unreadable input.
@@ -65,6 +71,11 @@ impl Tables {
     /// Takes a boot item, like the single `DeleteItem` of its task.
     pub(super) fn take_boot(&mut self, task: &TaskId) -> Option<Boot> {
         self.boot.remove(task)
+    }
+
+    pub(crate) fn spent(&self, since: Date) -> Spending {
+        let sums = self.spending.0.iter().filter(|(key, _)| key.day >= since);
+        Spending(sums.map(|(key, spent)| (key.clone(), *spent)).collect())
     }
 
     pub(crate) fn load(&self, keys: &Keys) -> Records {
@@ -144,6 +155,12 @@ impl Levels for MemoryStore {
         }
         levels.insert(bucket.clone(), after);
         Ok(LevelSet::Done)
+    }
+}
+
+impl Spend for MemoryStore {
+    async fn spent(&self, since: Date, _now: Timestamp) -> Result<Spending, StoreError> {
+        Ok(self.0.lock().tables.spent(since))
     }
 }
 

@@ -27,6 +27,11 @@ module "ecsrunner" {
     paces                      = { fargate = { burst = 25, per_minute = 300 } }
   }
 
+  costs = {
+    budget             = { monthly_usd = 2000 }
+    repository_budgets = { "acme/app" = { daily_usd = 50, action = "hold" } }
+  }
+
   runner_class_sizes = {
     small   = { cpu = 1024, memory = 2048, arch = "arm64", default = true }
     large   = { cpu = 4096, memory = 16384, arch = "arm64", capacity = "spot-then-on-demand", max_runners = 40 }

@@ -20,6 +20,14 @@ locals {
     { ECSRUNNER_DEPLOYMENT = var.deployment, ECSRUNNER_LOG = var.log.level },
     var.github_api_url == "https://api.github.com" ? {} : { GITHUB_API_URL = var.github_api_url },
   )
+
+  # The secret's name is no secret. Its value is read by the functions alone.
+  traces = { for key, value in {
+    OTEL_EXPORTER_OTLP_ENDPOINT   = try(var.traces.endpoint, null)
+    ECSRUNNER_OTLP_HEADERS_SECRET = try(var.traces.headers_secret_arn, null)
+  } : key => value if value != null }
+  headers_secrets = toset([for arn in [try(var.traces.headers_secret_arn, null)] : arn if arn != null])
+  headers_keys    = toset([for arn in [try(var.traces.headers_kms_key_arn, null)] : arn if arn != null])
 }
 
 resource "aws_cloudwatch_log_group" "functions" {
@@ -62,7 +70,7 @@ resource "aws_lambda_function" "functions" {
   reserved_concurrent_executions = each.key == "sweeper" ? var.function.sweeper_reserved_concurrency : var.function.reserved_concurrency
 
   environment {
-    variables = local.environment
+    variables = merge(local.environment, local.traces)
   }
 
   # The function filters by ECSRUNNER_LOG itself. Lambda's own lines for each invocation would be most of an idle

@@ -171,6 +171,37 @@ variable "github_api_url" {
   }
 }
 
+variable "traces" {
+  description = "Where the traces of jobs go: an OTLP endpoint over HTTP, of which `/v1/traces` is asked. The headers are a secret in Secrets Manager, in the form of OTEL_EXPORTER_OTLP_HEADERS, which Terraform does not read. `headers_kms_key_arn` is its key, if it is not AWS's own or that of the deployment."
+  type = object({
+    endpoint            = string
+    headers_secret_arn  = optional(string)
+    headers_kms_key_arn = optional(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.traces == null ? true : can(regex("^https?://[^/?#@\\s]+(/[^?#\\s]*)?$", var.traces.endpoint))
+    error_message = "traces.endpoint is `${try(var.traces.endpoint, "null")}`: a URL such as `https://otlp.example.com:4318` is expected, without credentials, which belong into the headers' secret."
+  }
+
+  validation {
+    condition     = try(var.traces.headers_secret_arn, null) == null ? true : startswith(var.traces.endpoint, "https://")
+    error_message = "traces.endpoint is `${try(var.traces.endpoint, "null")}`, and the headers are a secret: a URL with https is expected."
+  }
+
+  # The whole ARN: with a name or a pattern, the policy would fit other secrets too.
+  validation {
+    condition     = try(var.traces.headers_secret_arn, null) == null ? true : can(regex("^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6}$", var.traces.headers_secret_arn))
+    error_message = "traces.headers_secret_arn is `${try(coalesce(var.traces.headers_secret_arn, "null"), "null")}`: the whole ARN of a secret is expected, with the six characters that Secrets Manager adds."
+  }
+
+  validation {
+    condition     = try(var.traces.headers_kms_key_arn, null) == null ? true : can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.traces.headers_kms_key_arn))
+    error_message = "traces.headers_kms_key_arn is `${try(coalesce(var.traces.headers_kms_key_arn, "null"), "null")}`: the ARN of a key is expected, not of an alias."
+  }
+}
+
 variable "log" {
   description = "The log level (`level`: error, warn, info or debug), and the days to keep logs (`retention_days`)."
   type = object({

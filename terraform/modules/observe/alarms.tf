@@ -42,6 +42,12 @@ locals {
       above       = 0
       description = "An open record cannot be read and is set aside. Check whether a newer release was rolled back."
     }
+    budgets-spent = {
+      metric      = local.metrics.BudgetsSpent
+      statistic   = "Maximum"
+      above       = 0
+      description = "A budget is spent. With the action `hold`, nothing is launched for it until its period ends. `ecsrunner costs` shows which one, and what was spent."
+    }
     sweep-behind = {
       metric      = local.metrics.SweepBehind
       statistic   = "Maximum"

@@ -1,5 +1,5 @@
 # The dashboard: first jobs, then runners and what delays them, then the control plane. It has 50 metrics, so that it is
-# free as one of an account's first three dashboards.
+# free as one of an account's first three dashboards. docs/metrics.md lists what has no room there.
 
 locals {
   # A graph lists its metrics as [metric, statistic, label], with one value per `period`.

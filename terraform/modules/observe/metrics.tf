@@ -14,6 +14,7 @@ locals {
       "RetriesNoCapacity", "RetriesThrottled", "RetriesOther", "LaunchesHeld", "BreakersOpen",
       "Repairs", "OrphansStopped", "RegistrationsDeleted", "DeliveriesReinjected", "JobsDiscovered",
       "SweepFailures", "SweepBehind", "RecordsUnreadable", "RunnerVersionDaysLeft",
+      "BudgetsSpent", "TracesDropped",
     ] : name => { namespace = "ecsrunner", name = name, dimensions = { Deployment = var.deployment } }
   }
 

@@ -14,7 +14,11 @@ locals {
     })
 
     settings = merge(
-      { for key, value in var.settings : key => value if !contains(["registration", "limits", "paces"], key) && value != null },
+      { for key, value in var.settings : key => value if !contains(["registration", "limits", "paces", "budget", "repository_budgets"], key) && value != null },
+      { for key, budget in { budget = var.settings.budget } : key => { for part, value in budget : part => value if value != null } if budget != null },
+      { for key, budgets in { repository_budgets = coalesce(var.settings.repository_budgets, {}) } : key => {
+        for pattern, budget in budgets : pattern => { for part, value in budget : part => value if value != null }
+      } if length(budgets) > 0 },
       {
         version    = 1
         deployment = var.deployment
@@ -25,15 +29,16 @@ locals {
       },
     )
 
-    # What is not set is left out, in `warm` and `services` too.
+    # What is not set is left out, in `warm`, `services` and `budget` too.
     classes = { for name, class in var.classes : name => merge(
-      { for key, value in class : key => value if value != null && !contains(["warm", "services"], key) },
+      { for key, value in class : key => value if value != null && !contains(["warm", "services", "budget"], key) },
       { for key, services in { services = class.services } : key => {
         for service, it in services : service => merge(
           { for part, value in it : part => value if value != null && part != "health" },
           { for part, health in { health = it.health } : part => { for word, value in health : word => value if value != null } if health != null },
         )
       } if length(services) > 0 },
+      { for key, budget in { budget = class.budget } : key => { for part, value in budget : part => value if value != null } if budget != null },
       { for key, warm in { warm = class.warm } : key => { for part, value in warm : part => value if value != null } if warm != null },
     ) }
   }

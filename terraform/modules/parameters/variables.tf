@@ -80,6 +80,11 @@ variable "classes" {
       schedule      = optional(list(string))
       max_age_hours = optional(number)
     }))
+    budget = optional(object({
+      daily_usd   = optional(number)
+      monthly_usd = optional(number)
+      action      = optional(string)
+    }))
     services = optional(map(object({
       image   = string
       port    = number
@@ -185,6 +190,12 @@ variable "classes" {
     error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has ${length(class.warm.schedule)} windows in warm.schedule" if try(length(class.warm.schedule), 0) > 20])}. At most 20 are expected."
   }
 
+  # As `crates/core/src/rules/budget.rs` checks a budget.
+  validation {
+    condition     = alltrue([for class in values(var.classes) : class.budget == null ? true : ((class.budget.daily_usd != null || class.budget.monthly_usd != null) && alltrue([for usd in [class.budget.daily_usd, class.budget.monthly_usd] : coalesce(usd, 1) > 0 && coalesce(usd, 1) <= 1000000]) && coalesce(class.budget.daily_usd, 0) <= coalesce(class.budget.monthly_usd, 1000000) && contains(["alarm", "hold"], coalesce(class.budget.action, "alarm")))])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has a budget of daily_usd = ${coalesce(class.budget.daily_usd, 0)}, monthly_usd = ${coalesce(class.budget.monthly_usd, 0)} and action = `${coalesce(class.budget.action, "alarm")}`" if class.budget == null ? false : !((class.budget.daily_usd != null || class.budget.monthly_usd != null) && alltrue([for usd in [class.budget.daily_usd, class.budget.monthly_usd] : coalesce(usd, 1) > 0 && coalesce(usd, 1) <= 1000000]) && coalesce(class.budget.daily_usd, 0) <= coalesce(class.budget.monthly_usd, 1000000) && contains(["alarm", "hold"], coalesce(class.budget.action, "alarm")))])}. A budget for a day, for a month, or both is expected: more than 0 and at most 1000000 US dollars, the day's not above the month's, and the action `alarm` or `hold`. To launch nothing, run `ecsrunner pause`."
+  }
+
   # Warm tasks cost as much as busy ones, so the deployment has to allow for them.
   validation {
     condition     = sum(concat([0], [for class in values(var.classes) : try(class.warm.count + 0, 0)])) <= coalesce(var.settings.limits.max_warm, 0)
@@ -259,6 +270,17 @@ variable "settings" {
     rerun_repositories  = optional(list(string))
     on_failure          = optional(string)
     fail_after_minutes  = optional(number)
+    budget = optional(object({
+      daily_usd   = optional(number)
+      monthly_usd = optional(number)
+      action      = optional(string)
+    }))
+    repository_budgets = optional(map(object({
+      daily_usd   = optional(number)
+      monthly_usd = optional(number)
+      action      = optional(string)
+    })))
+    self_hosted_fee = optional(number)
     registration = optional(object({
       organization = optional(object({ name = string, group = optional(number, 1) }))
     }), {})
@@ -293,6 +315,27 @@ variable "settings" {
   validation {
     condition     = alltrue([for pattern in coalesce(var.settings.rerun_repositories, []) : can(regex(local.repository_pattern, pattern)) && !can(regex("/[.]{1,2}$", pattern))])
     error_message = "policy.rerun_repositories: ${join(", ", [for pattern in coalesce(var.settings.rerun_repositories, []) : "`${pattern}`" if !can(regex(local.repository_pattern, pattern)) || can(regex("/[.]{1,2}$", pattern))])}: `owner/name`, `owner/*` or `*` is expected."
+  }
+
+  validation {
+    condition     = alltrue([for it in values(merge({ for key, it in { budget = var.settings.budget } : key => it if it != null }, { for key, it in coalesce(var.settings.repository_budgets, {}) : "repository_budgets of `${key}`" => it })) : (it.daily_usd != null || it.monthly_usd != null) && alltrue([for usd in [it.daily_usd, it.monthly_usd] : coalesce(usd, 1) > 0 && coalesce(usd, 1) <= 1000000]) && coalesce(it.daily_usd, 0) <= coalesce(it.monthly_usd, 1000000) && contains(["alarm", "hold"], coalesce(it.action, "alarm"))])
+    error_message = "costs: ${join("; ", [for key, it in merge({ for key, it in { budget = var.settings.budget } : key => it if it != null }, { for key, it in coalesce(var.settings.repository_budgets, {}) : "repository_budgets of `${key}`" => it }) : "${key} has daily_usd = ${coalesce(it.daily_usd, 0)}, monthly_usd = ${coalesce(it.monthly_usd, 0)} and action = `${coalesce(it.action, "alarm")}`" if !((it.daily_usd != null || it.monthly_usd != null) && alltrue([for usd in [it.daily_usd, it.monthly_usd] : coalesce(usd, 1) > 0 && coalesce(usd, 1) <= 1000000]) && coalesce(it.daily_usd, 0) <= coalesce(it.monthly_usd, 1000000) && contains(["alarm", "hold"], coalesce(it.action, "alarm")))])}. A budget for a day, for a month, or both is expected: more than 0 and at most 1000000 US dollars, the day's not above the month's, and the action `alarm` or `hold`. To launch nothing, run `ecsrunner pause`."
+  }
+
+  validation {
+    condition     = alltrue([for pattern in keys(coalesce(var.settings.repository_budgets, {})) : can(regex(local.repository_pattern, pattern)) && !can(regex("/[.]{1,2}$", pattern))])
+    error_message = "costs.repository_budgets: ${join(", ", [for pattern in keys(coalesce(var.settings.repository_budgets, {})) : "`${pattern}`" if !can(regex(local.repository_pattern, pattern)) || can(regex("/[.]{1,2}$", pattern))])}: `owner/name`, `owner/*` or `*` is expected."
+  }
+
+  # Each pattern is one more write when a runner of its repositories ends.
+  validation {
+    condition     = length(coalesce(var.settings.repository_budgets, {})) <= 10 && length(distinct([for pattern in keys(coalesce(var.settings.repository_budgets, {})) : lower(pattern)])) == length(coalesce(var.settings.repository_budgets, {}))
+    error_message = "costs.repository_budgets has ${join(", ", [for pattern in keys(coalesce(var.settings.repository_budgets, {})) : "`${pattern}`"])}. At most 10 patterns are expected, and each once: case makes no difference."
+  }
+
+  validation {
+    condition     = coalesce(var.settings.self_hosted_fee, 0) >= 0 && coalesce(var.settings.self_hosted_fee, 0) <= 1
+    error_message = "costs.self_hosted_fee is ${coalesce(var.settings.self_hosted_fee, 0)}: 0 to 1 US dollar a minute is expected."
   }
 
   validation {

@@ -45,6 +45,12 @@ fn is_same(one: &SecretString, other: &SecretString) -> bool {
     one.expose_secret() == other.expose_secret()
 }
 
+/// The headers of an OTLP endpoint: text that whoever sends them parses.
+pub(super) fn headers(text: &str) -> Result<SecretString, &'static str> {
+    let text = text.trim();
+    if text.is_empty() { Err("it is empty") } else { Ok(SecretString::from(text)) }
+}
+
 pub(crate) fn webhook_secrets(text: &str) -> Result<Vec<SecretString>, &'static str> {
     // A console or an editor may have added a line break.
     let text = text.trim_end_matches(['\r', '\n']);

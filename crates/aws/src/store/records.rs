@@ -25,7 +25,7 @@ use super::item::{
 use super::levels::read_level;
 use super::stored::{
     SCHEMA, StoredEndedJob, StoredEndedRunner, StoredEndedWarm, StoredHold, StoredImage, StoredJob,
-    StoredRerun, StoredRunner, StoredWarm, UnreadableError,
+    StoredOverspend, StoredRerun, StoredRunner, StoredWarm, UnreadableError,
 };
 use super::wire::{failed, invalid};
 
@@ -177,6 +177,7 @@ fn add(open: &mut Open, item: &Item) -> Result<(), UnreadableError> {
         Some("hold") => open.add_hold(read_hold(item)?),
         Some("rerun") => open.add_rerun(stored::<StoredRerun>(item)?.read()),
         Some("image") => open.add_image(stored::<StoredImage>(item)?.read()?),
+        Some("budget") => open.add_overspend(stored::<StoredOverspend>(item)?.read(item)?),
         Some("level") => {
             let (bucket, level) = read_level(item)?;
             // The previous version kept the case of repository names, so a bucket can have two items.

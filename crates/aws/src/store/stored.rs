@@ -4,6 +4,7 @@
 mod hold;
 mod image;
 mod job;
+mod overspend;
 mod placement;
 mod progress;
 mod rerun;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use hold::{StoredHold, hold_key};
 pub(super) use image::{StoredImage, image_key};
 pub(super) use job::{StoredEndedJob, StoredJob};
+pub(super) use overspend::{StoredOverspend, budget_key};
 pub(super) use progress::StoredProgress;
 pub(super) use rerun::{StoredRerun, rerun_key};
 pub(super) use runner::{StoredEndedRunner, StoredRunner};

@@ -62,6 +62,17 @@ fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option<&str> {
     }
 }
 
+/// Whether a transaction was refused only because another one was writing the same item.
+pub(super) fn is_race(error: &SdkError<TransactWriteItemsError, HttpResponse>) -> bool {
+    let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error()
+    else {
+        return false;
+    };
+    let codes = || cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code());
+    codes().any(|code| code == "TransactionConflict")
+        && codes().all(|code| matches!(code, "TransactionConflict" | "None"))
+}
+
 /// Converts the error of a transaction. `fence` is the index of the lease's check.
 pub(super) fn transaction_failed(
     operation: &'static str,

@@ -327,9 +327,10 @@ pub(crate) struct CostsArguments {
     /// Group costs by this key
     #[arg(long, value_name = "KEY", value_enum, default_value_t = By::Repository)]
     pub(crate) by: By,
-    /// GitHub's fee for a minute on a self-hosted runner, in US dollars, which savings are reduced by
-    #[arg(long, value_name = "USD", env = environment::SELF_HOSTED_FEE, default_value = "0", value_parser = dollars, hide_env_values = true)]
-    pub(crate) self_hosted_fee: f64,
+    /// GitHub's fee for a minute on a self-hosted runner, in US dollars, which savings are reduced by [default: the
+    /// deployment's `self_hosted_fee`]
+    #[arg(long, value_name = "USD", env = environment::SELF_HOSTED_FEE, value_parser = dollars, hide_env_values = true)]
+    pub(crate) self_hosted_fee: Option<f64>,
     /// Print the result as CSV
     #[arg(long, conflicts_with = "json")]
     pub(crate) csv: bool,

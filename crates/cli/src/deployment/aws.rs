@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
+use ecsrunner_api::budget::BudgetsView;
 use ecsrunner_api::class::ClassView;
 use ecsrunner_api::job::JobView;
 use ecsrunner_api::reason::OutcomeView;
@@ -298,6 +299,11 @@ impl AwsDeployment {
     /// Returns those of the deliveries that were recorded.
     pub(crate) async fn recorded(&self, ids: &[DeliveryId]) -> Result<HashSet<DeliveryId>, Failure> {
         self.store.recorded_deliveries(ids).await.map_err(Failure::of_aws)
+    }
+
+    pub(super) async fn budgets(&self) -> Result<BudgetsView, Failure> {
+        let read = ecsrunner_web::read_budgets(&self.store, &self.rules(), Timestamp::now()).await;
+        read.map_err(Failure::of_aws)
     }
 
     /// Returns how many records are open, and how many others cannot be read.

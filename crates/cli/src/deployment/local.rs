@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use ecsrunner_api::budget::BudgetsView;
 use ecsrunner_api::class::ClassView;
 use ecsrunner_api::job::JobView;
 use ecsrunner_api::list::{ClassList, JobList, RunnerList};
@@ -86,6 +87,10 @@ impl LocalServer {
 
     pub(super) async fn status(&self) -> Result<StatusView, Failure> {
         self.get("status", &Query::default(), None).await
+    }
+
+    pub(super) async fn budgets(&self) -> Result<BudgetsView, Failure> {
+        self.get("budgets", &Query::default(), None).await
     }
 
     pub(crate) async fn version(&self) -> Result<String, Failure> {

@@ -54,6 +54,9 @@ pub(super) const fn on(code: Code) -> &'static str {
             "wait for a runner of the repository to end, or raise max_runners_per_repository"
         }
         Code::Paused => "run `ecsrunner resume` to resume launches",
+        Code::BudgetSpent => {
+            "wait until the period ends, or raise the budget; `ecsrunner costs` shows what was spent"
+        }
         Code::NoCapacity => {
             "launches are retried automatically; request a higher Fargate quota, or add subnets in other zones"
         }

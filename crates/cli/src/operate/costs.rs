@@ -1,5 +1,6 @@
 //! `ecsrunner costs`.
 
+use ecsrunner_api::budget::BudgetView;
 use ecsrunner_api::costs::{CostKey, CostRow, LEFT_OUT, add_up};
 use ecsrunner_core::rules::cost::PRICES_AS_OF;
 use ecsrunner_core::rules::hosted::HOSTED_PRICES_AS_OF;
@@ -17,6 +18,8 @@ struct Document {
     by: String,
     rows: Vec<CostRow>,
     total: CostRow,
+    budgets: Vec<BudgetView>,
+    self_hosted_fee_usd: f64,
     prices_as_of: &'static str,
     hosted_prices_as_of: &'static str,
     left_out: &'static str,
@@ -38,8 +41,9 @@ pub(super) async fn costs(arguments: &CostsArguments) -> Result<(), Failure> {
             CostKey::Class | CostKey::Day => Ok(Vec::new()),
         }
     };
-    let (runners, jobs) = tokio::try_join!(deployment.runners(&query), jobs)?;
-    let (rows, total) = add_up(&runners, &jobs, by, arguments.self_hosted_fee);
+    let (runners, jobs, told) = tokio::try_join!(deployment.runners(&query), jobs, deployment.budgets())?;
+    let fee = arguments.self_hosted_fee.unwrap_or(told.self_hosted_fee_usd);
+    let (rows, total) = add_up(&runners, &jobs, by, fee);
     let by = format!("{by:?}").to_lowercase();
     if arguments.format.json {
         let document = Document {
@@ -47,6 +51,8 @@ pub(super) async fn costs(arguments: &CostsArguments) -> Result<(), Failure> {
             by,
             rows,
             total,
+            budgets: told.budgets,
+            self_hosted_fee_usd: fee,
             prices_as_of: PRICES_AS_OF,
             hosted_prices_as_of: HOSTED_PRICES_AS_OF,
             left_out: LEFT_OUT,
@@ -66,10 +72,47 @@ pub(super) async fn costs(arguments: &CostsArguments) -> Result<(), Failure> {
             print(&format!(
                 "\nsince {since:.0}, at list prices of us-east-1 of {PRICES_AS_OF}\nnot included: {LEFT_OUT}\n"
             ))?;
-            print(&told_hosted(&total, arguments.self_hosted_fee))?;
+            print(&told_hosted(&total, fee))?;
+            print(&told_budgets(&told.budgets))?;
         }
     }
     Ok(())
+}
+
+/// Lists what was spent of each budget; empty if there is none.
+fn told_budgets(budgets: &[BudgetView]) -> String {
+    if budgets.is_empty() {
+        return String::new();
+    }
+    let mut table = Rows::new(["BUDGET", "PERIOD", "SPENT>", "LIMIT>", "FORECAST>", "ACTION", "STATE"]);
+    for budget in budgets {
+        let state = if budget.holds() {
+            format!("held until {:.0}", budget.until)
+        } else if budget.is_spent {
+            "spent".to_owned()
+        } else if budget.forecast_usd > budget.limit_usd {
+            "will be spent".to_owned()
+        } else {
+            "ok".to_owned()
+        };
+        table.add([
+            budget.to_string(),
+            budget.period.clone(),
+            usd(budget.spent_usd),
+            usd(budget.limit_usd),
+            usd(budget.forecast_usd),
+            budget.action.as_str().to_owned(),
+            state,
+        ]);
+    }
+    let unpriced: u64 = budgets.iter().map(|budget| budget.unpriced).max().unwrap_or_default();
+    let mut told = format!("\n{}", table.text(true));
+    if unpriced > 0 {
+        told.push_str(&format!(
+            "not included: tasks whose cost is unknown, up to {unpriced} in one budget\n"
+        ));
+    }
+    told
 }
 
 /// Says with what the costs were compared.

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "aws")]
 mod aws;
+mod budgets;
 mod github;
 mod local;
 #[cfg(feature = "aws")]
@@ -110,6 +111,7 @@ async fn look(deployment: &Deployment) -> Vec<Check> {
         Deployment::Aws(aws) => aws::look(aws).await,
         Deployment::Local(server) => local::look(server, deployment).await,
     };
+    checks.extend(budgets::look(deployment).await);
     checks.extend(github::look(deployment).await);
     checks
 }

@@ -333,7 +333,7 @@ fn keys_that_do_not_exist_and_text_that_is_not_toml_are_told() {
       github: unknown field `token`, expected one of `api_url`, `token_file`, `app`
       runner: unknown field `folder`, expected one of `dir`, `env`, `users`, `first_uid`, `tasks`, `docker`
       limits: unknown field `max_runner`, expected one of `max_runners`, `max_runners_per_repository`, `max_warm`, `max_job_minutes`, `boot_limit_secs`, `connect_limit_secs`, `idle_limit_secs`, `hook_limit_secs`, `surplus_grace_secs`
-      settings: unknown field `repository`, expected one of `version`, `deployment`, `repositories`, `required_labels`, `public_repositories`, `forks`, `events`, `check_runs`, `rerun`, `rerun_repositories`, `on_failure`, `fail_after_minutes`, `registration`, `limits`, `hook_limit_secs`, `paces`, `paused`
+      settings: unknown field `repository`, expected one of `version`, `deployment`, `repositories`, `required_labels`, `public_repositories`, `forks`, `events`, `check_runs`, `rerun`, `rerun_repositories`, `on_failure`, `fail_after_minutes`, `budget`, `repository_budgets`, `self_hosted_fee`, `registration`, `limits`, `hook_limit_secs`, `paces`, `paused`
       webhook.secret_files: at least one file with a webhook secret is needed
 
     hint: see docs/configuration.md for every key and a complete example

@@ -6,6 +6,7 @@
 mod testbed;
 
 mod agents;
+mod budgets;
 mod cancels;
 mod command_line;
 mod demo;
@@ -27,6 +28,7 @@ mod services;
 mod setup;
 mod start_checks;
 mod stealing;
+mod traces;
 mod unreliable_github;
 mod warm;
 mod webhooks;

@@ -304,4 +304,4 @@ impl Plan {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::decide) mod tests;

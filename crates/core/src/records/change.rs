@@ -3,6 +3,7 @@
 use crate::records::hold::{Held, Hold};
 use crate::records::image::Image;
 use crate::records::job::{EndedJob, Job, JobRecord};
+use crate::records::overspend::{BudgetKey, Overspend};
 use crate::records::rerun::{RerunKey, RerunRecord};
 use crate::records::runner::{EndedRunner, Runner};
 use crate::records::warm::{EndedWarm, WarmTask};
@@ -52,4 +53,8 @@ pub enum Change {
     RerunOver(RerunKey),
     /// The deployment's own image of an architecture. The latest write wins: only the lease's holder writes it.
     Image(Box<Image>),
+    /// A budget is spent. The latest write wins: only the lease's holder writes it.
+    Overspent(Box<Overspend>),
+    /// A budget is no longer spent: it was raised or taken away, or its period has ended.
+    BudgetOpen(BudgetKey),
 }

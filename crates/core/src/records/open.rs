@@ -7,6 +7,7 @@ use crate::records::change::Change;
 use crate::records::hold::{Held, Hold};
 use crate::records::image::Image;
 use crate::records::job::Job;
+use crate::records::overspend::{BudgetKey, Overspend};
 use crate::records::rerun::{RerunKey, RerunRecord};
 use crate::records::runner::Runner;
 use crate::records::shared_map::SharedMap;
@@ -26,6 +27,8 @@ pub struct Open {
     pub reruns: BTreeMap<RerunKey, RerunRecord>,
     /// The deployment's own image, for each architecture for which it is built.
     pub images: BTreeMap<Arch, Image>,
+    /// The budgets that are spent.
+    pub overspends: BTreeMap<BudgetKey, Overspend>,
     /// The buckets that were used recently.
     pub levels: HashMap<Bucket, Level>,
     /// Records that cannot be read. They stay stored for an operator to inspect.
@@ -72,6 +75,10 @@ impl Open {
         self.images.insert(image.arch, image);
     }
 
+    pub fn add_overspend(&mut self, overspend: Overspend) {
+        self.overspends.insert(overspend.key.clone(), overspend);
+    }
+
     /// Applies a write here too. The store checks versions.
     pub fn apply(&mut self, change: &Change) {
         match change {
@@ -96,6 +103,10 @@ impl Open {
                 self.reruns.remove(key);
             }
             Change::Image(image) => self.add_image((**image).clone()),
+            Change::Overspent(overspend) => self.add_overspend((**overspend).clone()),
+            Change::BudgetOpen(key) => {
+                self.overspends.remove(key);
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use crate::wire_form::by_wire_form;
 /// What held a job back before a runner was reserved for it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum HeldBy {
-    /// A limit of runners.
+    /// A limit of runners, or a budget.
     Limit,
     /// The rate of launches.
     Pace,
@@ -39,7 +39,9 @@ impl HeldBy {
     #[must_use]
     pub const fn of(code: Code) -> Option<Self> {
         match code {
-            Code::LimitDeployment | Code::LimitClass | Code::LimitRepository => Some(Self::Limit),
+            Code::LimitDeployment | Code::LimitClass | Code::LimitRepository | Code::BudgetSpent => {
+                Some(Self::Limit)
+            }
             Code::Pace => Some(Self::Pace),
             Code::NoCapacity => Some(Self::Capacity),
             Code::Paused

@@ -158,6 +158,34 @@ impl EndedRunner {
 /// and none as later than the start of the job.
 #[must_use]
 pub fn split(facts: &RunnerFacts, timeline: &Timeline<RunnerStage>, times: &Times) -> Option<Wait> {
+    let Intervals { queued_at, started_at, known } = intervals(facts, timeline, times)?;
+    let mut parts = [None; Part::ALL.len()];
+    for Interval { part, from, to } in known {
+        parts[part as usize] = Some(to.duration_since(from));
+    }
+    let held_by = times.job.as_ref().and_then(|job| job.held_by);
+    Some(Wait { total: started_at.duration_since(queued_at), parts, warm: facts.warm.is_some(), held_by })
+}
+
+/// The wait of a job as moments: when it was queued and started, and the parts whose beginning and end are known.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Intervals {
+    pub queued_at: Timestamp,
+    pub started_at: Timestamp,
+    pub known: Vec<Interval>,
+}
+
+/// A part of a wait, from when until when.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Interval {
+    pub part: Part,
+    pub from: Timestamp,
+    pub to: Timestamp,
+}
+
+/// Returns the parts of the wait as [`split`] does, with their times.
+#[must_use]
+pub fn intervals(facts: &RunnerFacts, timeline: &Timeline<RunnerStage>, times: &Times) -> Option<Intervals> {
     let job = times.job.as_ref()?;
     let agent = times.agent.as_ref().map(|report| &report.times);
     let queued_at = queued_at(job);
@@ -184,17 +212,17 @@ pub fn split(facts: &RunnerFacts, timeline: &Timeline<RunnerStage>, times: &Time
         (Part::Assignment, Some(job.started_at)),
     ]);
     let started_at = job.started_at.max(queued_at);
-    let mut parts = [None; Part::ALL.len()];
+    let mut known = Vec::new();
     let (mut last, mut is_known) = (queued_at, true);
     for (part, moment) in moments {
         if let Some(at) = moment {
             let at = at.clamp(last, started_at);
-            parts[part as usize] = is_known.then(|| at.duration_since(last));
+            known.extend(is_known.then_some(Interval { part, from: last, to: at }));
             last = at;
         }
         is_known = moment.is_some();
     }
-    Some(Wait { total: started_at.duration_since(queued_at), parts, warm, held_by: job.held_by })
+    Some(Intervals { queued_at, started_at, known })
 }
 
 /// GitHub tells the time of a job in whole seconds. The end of that second counts, but no time after the record: a wait is

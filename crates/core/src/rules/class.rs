@@ -9,6 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ClassName, Repository};
+use crate::rules::budget::{Budget, BudgetEntry};
 use crate::rules::labels::Labels;
 use crate::rules::limits::Limits;
 use crate::rules::policy::RepositoryPattern;
@@ -91,6 +92,9 @@ pub struct ClassEntry {
     /// Tasks that wait for a job; default: none.
     #[serde(default)]
     pub warm: Option<WarmEntry>,
+    /// What its tasks may cost; default: no bound of its own.
+    #[serde(default)]
+    pub budget: Option<BudgetEntry>,
     /// Services beside the runner by name, up to nine; default: none.
     #[serde(default)]
     pub services: BTreeMap<String, ServiceEntry>,
@@ -127,6 +131,8 @@ pub struct Class {
     pub rerun: Option<bool>,
     /// Tasks that wait for a job, if it has any.
     pub warm: Option<Warm>,
+    /// What its tasks may cost, if that is bounded.
+    pub budget: Option<Budget>,
     /// What stands beside the runner, by name.
     pub services: Services,
     /// Differs as soon as anything about its services differs; `None` if it has none.
@@ -356,6 +362,10 @@ impl Class {
                 })
                 .ok()
         });
+        let budget = entry.budget.as_ref().and_then(|budget| {
+            let wrong = |source| ClassError::Budget { class: class(), source };
+            Budget::read(budget).map_err(|source| errors.push(wrong(source))).ok()
+        });
         let services = Service::read_all(&entry.services, (entry.cpu, entry.memory), entry.exec)
             .map_err(|mistakes| {
                 errors.extend(
@@ -384,6 +394,7 @@ impl Class {
                 exec: entry.exec,
                 rerun: entry.rerun,
                 warm,
+                budget,
                 services,
                 services_digest: Service::digest(&entry.services),
             }),

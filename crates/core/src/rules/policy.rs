@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{Account, Organization, ParseIdError, Repository, is_owner};
 
 /// `owner/name`, `owner/*` or `*`.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RepositoryPattern(String);
 

@@ -1,9 +1,12 @@
 //! A deployment's settings: one versioned schema, TOML on one machine and JSON
 //! in SSM. Loading them does not belong here.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Deployment, Organization, ParseIdError, Repository, RunnerGroupId};
+use crate::rules::budget::{Budget, BudgetEntry, BudgetError, Budgets, Usd};
 use crate::rules::labels::Labels;
 use crate::rules::limits::Limits;
 use crate::rules::pace::{Paces, Rate};
@@ -48,6 +51,15 @@ pub struct SettingsEntry {
     /// Minutes after which a job is failed whose class is unknown, invalid or impossible; default 15.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fail_after_minutes: Option<u32>,
+    /// What the deployment may cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetEntry>,
+    /// What repositories may cost, by `owner/name`, `owner/*` or `*`: one budget for all that match.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub repository_budgets: BTreeMap<String, BudgetEntry>,
+    /// GitHub's fee for a minute on a self-hosted runner in US dollars; default 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_hosted_fee: Option<f64>,
     #[serde(default)]
     pub registration: RegistrationEntry,
     #[serde(default)]
@@ -133,6 +145,9 @@ pub struct Settings {
     pub check_runs: bool,
     pub reruns: Reruns,
     pub on_failure: OnFailure,
+    pub budgets: Budgets,
+    /// GitHub's fee for a minute on a self-hosted runner.
+    pub self_hosted_fee: Usd,
     pub limits: Limits,
     /// How fast launches may come.
     pub paces: Paces,
@@ -199,6 +214,15 @@ pub enum SettingsError {
     UncheckedPublic,
     #[error("limits.max_warm is {max_warm}: at most limits.max_runners is expected, which is {max_runners}")]
     MaxWarm { max_warm: u32, max_runners: u32 },
+    /// A mistake in a budget.
+    #[error("{of} {source}")]
+    Budget { of: String, source: BudgetError },
+    #[error("self_hosted_fee is {0}: 0 to 1 US dollar a minute is expected")]
+    Fee(String),
+    #[error("repository_budgets has {0} entries: at most {max} are expected", max = Budgets::MAX_REPOSITORIES)]
+    TooManyBudgets(usize),
+    #[error("repository_budgets has `{0}` twice: case makes no difference")]
+    BudgetTwice(RepositoryPattern),
     /// A repository of another organization, for which no runner can register.
     #[error("repositories: `{pattern}` is not in the organization `{organization}`, where runners register")]
     OtherOrganization { pattern: RepositoryPattern, organization: Organization },
@@ -263,6 +287,11 @@ impl Settings {
         check_limits(&limits, &mut errors);
         let on_failure = on_failure_of(entry, &mut errors);
         check_paces(&entry.paces, &mut errors);
+        let budgets = budgets_of(entry, &mut errors);
+        let fee = entry.self_hosted_fee.unwrap_or_default();
+        if !(0.0..=1.0).contains(&fee) {
+            errors.push(SettingsError::Fee(fee.to_string()));
+        }
         match (deployment, registration) {
             (Some(deployment), Some(registration)) if errors.is_empty() => Ok(Self {
                 deployment,
@@ -277,6 +306,8 @@ impl Settings {
                 check_runs: entry.check_runs,
                 reruns,
                 on_failure,
+                budgets,
+                self_hosted_fee: Usd::of(fee),
                 limits,
                 paces: entry.paces.clone(),
                 paused: entry.paused,
@@ -299,6 +330,32 @@ fn on_failure_of(entry: &SettingsEntry, errors: &mut Vec<SettingsError>) -> OnFa
         OnFailureEntry::FailJob => OnFailure::FailJob { after_minutes },
         OnFailureEntry::Wait => OnFailure::Wait,
     }
+}
+
+fn budgets_of(entry: &SettingsEntry, errors: &mut Vec<SettingsError>) -> Budgets {
+    let mut read = |of: &str, budget: &BudgetEntry| {
+        let wrong = |source| SettingsError::Budget { of: of.to_owned(), source };
+        Budget::read(budget).map_err(|source| errors.push(wrong(source))).ok()
+    };
+    let deployment = entry.budget.as_ref().and_then(|budget| read("budget", budget));
+    let mut repositories = BTreeMap::new();
+    let mut mistakes = Vec::new();
+    for (text, budget) in &entry.repository_budgets {
+        let budget = read(&format!("repository_budgets: `{text}`"), budget);
+        match RepositoryPattern::parse(&text.to_lowercase()) {
+            Err(source) => mistakes.push(SettingsError::Value { key: "repository_budgets", source }),
+            Ok(pattern) if repositories.contains_key(&pattern) => {
+                mistakes.push(SettingsError::BudgetTwice(pattern));
+            }
+            Ok(pattern) => repositories.extend(budget.map(|budget| (pattern, budget))),
+        }
+    }
+    errors.extend(mistakes);
+    let count = entry.repository_budgets.len();
+    if count > Budgets::MAX_REPOSITORIES {
+        errors.push(SettingsError::TooManyBudgets(count));
+    }
+    Budgets { deployment, repositories }
 }
 
 /// Returns the limits, including the one that may also be set at the top level.

@@ -65,7 +65,8 @@ impl<W: World> Engine<W> {
         self.learn_images(epoch, &mut open, at).await?;
         self.learn(epoch, &mut open, at).await?;
         self.learn_reruns(epoch, &mut open, at).await?;
-        self.metrics.open(&open, self.rules().settings.paused, at);
+        self.learn_budgets(epoch, &mut open, at).await?;
+        self.metrics.open(&open, self.rules().rules(), at);
         let mut plan = self.with_means(ahead, |rules, means| plan(&open, rules.rules(), means, at));
         self.tell_waits(&open, &plan);
         self.tell_left(&plan);

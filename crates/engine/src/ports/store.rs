@@ -1,7 +1,7 @@
 //! The port to the store: open records, history, the lease, launch levels, and
 //! the progress of the sweep.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
@@ -12,11 +12,14 @@ use ecsrunner_core::reason::Reason;
 use ecsrunner_core::records::change::{Change, Records};
 use ecsrunner_core::records::job::{EndedJob, JobRecord};
 use ecsrunner_core::records::open::Open;
+use ecsrunner_core::records::spend::Spending;
 use ecsrunner_core::records::task::EndedTask;
+use ecsrunner_core::rules::budget::Budgets;
 use ecsrunner_core::rules::pace::{Bucket, Level};
 use ecsrunner_core::wire::boot::{BootItem, TaskRole};
 use ecsrunner_core::wire::event::Keys;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use secrecy::SecretString;
 
 use super::Disposition;
@@ -127,6 +130,13 @@ pub trait Levels: Send + Sync {
     ) -> impl Future<Output = Result<LevelSet, StoreError>> + Send;
 }
 
+/// What was spent.
+pub trait Spend: Send + Sync {
+    /// Returns the sums of the days from `since` on.
+    fn spent(&self, since: Date, now: Timestamp)
+    -> impl Future<Output = Result<Spending, StoreError>> + Send;
+}
+
 /// The result of setting a level.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LevelSet {
@@ -195,15 +205,20 @@ pub struct Transaction<'a> {
     pub boot: Option<BootPut<'a>>,
     /// The webhook delivery that caused the changes. It is recorded, so that the sweep does not fetch it.
     pub delivery: Option<&'a DeliveryId>,
+    /// The budgets of repositories: the cost of a task that the changes move to history is added to the sums of its class
+    /// and of these, in the same transaction.
+    pub budgets: &'a Budgets,
     /// A slot that the changes use: the bucket's level becomes this one, whatever it was. Only a fenced transaction has
     /// one, so nobody else writes that level.
     pub slot: Option<(&'a Bucket, Level)>,
 }
 
+static NO_BUDGETS: Budgets = Budgets { deployment: None, repositories: BTreeMap::new() };
+
 impl<'a> Transaction<'a> {
     #[must_use]
     pub fn of(changes: &'a [Change]) -> Self {
-        Self { changes, fence: None, boot: None, delivery: None, slot: None }
+        Self { changes, fence: None, boot: None, delivery: None, budgets: &NO_BUDGETS, slot: None }
     }
 
     /// A transaction that is written only while the lease of that epoch is held.

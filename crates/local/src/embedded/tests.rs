@@ -6,6 +6,7 @@ mod dispatch;
 mod faults;
 mod pages;
 mod records;
+mod spend;
 mod sweep;
 
 use std::sync::Arc;

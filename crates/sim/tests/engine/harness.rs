@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use ecsrunner_core::id::{JobId, Repository};
+use ecsrunner_core::records::spend::SpentBy;
 use ecsrunner_world::faults::FaultPlan;
 use ecsrunner_world::github::{HubState, Order};
 use ecsrunner_world::{Outside, Setup, Simulation, StartTimes};
@@ -55,6 +56,23 @@ pub(crate) async fn settle(simulation: &mut Simulation, limit: Duration, words: 
     let left = outside.left_over().join("\n");
     assert!(settled, "{words}: after {limit:?} there is left:\n{left}\n{:?}", outside.ledger.failures);
     assert!(outside.ledger.violations.is_empty(), "{words}: {:#?}", outside.ledger.violations);
+    assert_spent_once(&outside, words);
+}
+
+/// Checks that each task in history counts once in the sums of its class.
+pub(crate) fn assert_spent_once(outside: &Outside, words: &str) {
+    let tables = &outside.tables;
+    let of_runners = tables.gone.values().map(|runner| (runner.launched_at(), runner.cost_usd));
+    let of_warm =
+        tables.gone_warm.values().map(|warm| (warm.cost_usd.map(|_| warm.timeline.began()), warm.cost_usd));
+    let launched: Vec<f64> =
+        of_runners.chain(of_warm).filter(|(at, _)| at.is_some()).filter_map(|(_, usd)| usd).collect();
+    let of_classes = || tables.spending.0.iter().filter(|(key, _)| matches!(key.by, SpentBy::Class(_)));
+    let tasks: u64 = of_classes().map(|(_, spent)| spent.tasks).sum();
+    assert_eq!(tasks, launched.len() as u64, "{words}: tasks that count");
+    let (usd, expected): (f64, f64) =
+        (of_classes().map(|(_, spent)| spent.usd.dollars()).sum(), launched.iter().sum());
+    assert!((usd - expected).abs() < 1e-6, "{words}: {usd} dollars are written down, {expected} were spent");
 }
 
 /// Checks that the job was executed once, to its end.

@@ -8,6 +8,7 @@ mod disorder;
 mod backlog;
 mod lease;
 mod pause;
+mod budgets;
 mod rerun;
 mod failures;
 mod hostile;

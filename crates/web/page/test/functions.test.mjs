@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 
 import { jobDurations, runnerDurations } from '../bars.js';
+import { nameOfBudget, stateOfBudget } from '../budgets.js';
 import { daysUpTo, roundUp } from '../cost-chart.js';
 import { EventParser, MAX_SILENCE_MILLIS, readEvents } from '../events.js';
 import {
@@ -55,6 +56,16 @@ test('durations grow from milliseconds to days', () => {
 
 test('costs keep four digits while they are small', () => {
   assert.deepEqual([null, 0, 0.00001, 0.1234, 12.345].map(formatCost), [DASH, '$0.0000', '<$0.0001', '$0.1234', '$12.35']);
+});
+
+test('a budget says what it is for and how it stands', () => {
+  const budget = { of: 'class', name: 'small', period: 'day', action: 'hold', is_spent: false, spent_usd: 1, limit_usd: 5, forecast_usd: 4, until: '2025-01-02T00:00:00Z' };
+  assert.deepEqual([{ of: 'deployment', name: null, period: 'month' }, budget, { of: 'repositories', name: 'acme/*', period: 'day' }].map(nameOfBudget), ['Deployment, month', 'Class small, day', 'acme/*, day']);
+  const state = (changes) => stateOfBudget({ ...budget, ...changes }, START);
+  assert.equal(state({}), 'ok');
+  assert.equal(state({ forecast_usd: 6 }), 'will be spent');
+  assert.equal(state({ is_spent: true, action: 'alarm' }), 'spent');
+  assert.match(state({ is_spent: true }), /^held until /);
 });
 
 test('counts have a plural', () => {

@@ -4,7 +4,7 @@ use ecsrunner_core::records::change::Change;
 use jiff::Timestamp;
 
 /// Every route of the API that needs the token.
-const ROUTES: [&str; 13] = [
+const ROUTES: [&str; 14] = [
     "GET /api/v1/jobs",
     "GET /api/v1/jobs/1",
     "GET /api/v1/jobs/1/log",
@@ -13,6 +13,7 @@ const ROUTES: [&str; 13] = [
     "GET /api/v1/classes",
     "GET /api/v1/status",
     "GET /api/v1/deployment",
+    "GET /api/v1/budgets",
     "GET /api/v1/costs",
     "GET /api/v1/events",
     "POST /api/v1/pause",

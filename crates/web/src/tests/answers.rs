@@ -38,6 +38,16 @@ async fn costs_are_summed_over_the_days_asked_for_and_kept_for_a_minute() {
 }
 
 #[tokio::test]
+async fn without_a_budget_there_is_none_to_show_and_nothing_is_read() {
+    let fixture = Fixture::new().await;
+    let server = fixture.serve().await;
+    let reads = fixture.reads();
+    let told = server.get("/api/v1/budgets").await;
+    assert_eq!((&told["budgets"], &told["self_hosted_fee_usd"]), (&json!([]), &json!(0.0)), "{told}");
+    assert_eq!(fixture.reads(), reads);
+}
+
+#[tokio::test]
 async fn a_number_of_days_that_history_does_not_have_is_refused() {
     let server = Fixture::new().await.serve().await;
     let bearer = format!("Bearer {TOKEN}");

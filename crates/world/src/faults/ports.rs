@@ -10,6 +10,7 @@ use ecsrunner_core::id::{
 use ecsrunner_core::records::change::Records;
 use ecsrunner_core::records::image::{Built, Newest, Ordered};
 use ecsrunner_core::records::open::Open;
+use ecsrunner_core::records::spend::Spending;
 use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_core::rules::pace::{Bucket, Level};
 use ecsrunner_core::rules::pool::Scope;
@@ -23,10 +24,11 @@ use ecsrunner_engine::ports::github::{
 use ecsrunner_engine::ports::images::{BuildState, ImageError, Images};
 use ecsrunner_engine::ports::queue::{Queue, QueueError};
 use ecsrunner_engine::ports::store::{
-    Lease, LeaseRequest, Leases, LevelSet, Levels, Progress, Revocation, Store, StoreError, Transaction,
-    Unreadable,
+    Lease, LeaseRequest, Leases, LevelSet, Levels, Progress, Revocation, Spend, Store, StoreError,
+    Transaction, Unreadable,
 };
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use super::{Faulty, Method};
 
@@ -92,6 +94,12 @@ impl<T: Levels> Levels for Faulty<T> {
         after: Level,
     ) -> Result<LevelSet, StoreError> {
         self.through(Method::SetLevel, self.port.set_level(bucket, before, after)).await
+    }
+}
+
+impl<T: Spend> Spend for Faulty<T> {
+    async fn spent(&self, since: Date, now: Timestamp) -> Result<Spending, StoreError> {
+        self.through(Method::Spent, self.port.spent(since, now)).await
     }
 }
 

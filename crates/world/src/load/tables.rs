@@ -8,14 +8,16 @@ use ecsrunner_core::decide::sweep::SweepProgress;
 use ecsrunner_core::id::{DeliveryId, Epoch, JobId, RunnerName, TaskId};
 use ecsrunner_core::records::change::{Change, Records};
 use ecsrunner_core::records::open::Open;
+use ecsrunner_core::records::spend::Spending;
 use ecsrunner_core::rules::pace::{Bucket, Level};
 use ecsrunner_core::wire::boot::TaskRole;
 use ecsrunner_core::wire::event::Keys;
 use ecsrunner_engine::ports::store::{
-    Lease, LeaseRequest, Leases, LevelSet, Levels, Progress, Revocation, Store, StoreError, Transaction,
-    Unreadable,
+    Lease, LeaseRequest, Leases, LevelSet, Levels, Progress, Revocation, Spend, Store, StoreError,
+    Transaction, Unreadable,
 };
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use super::state::{Shared, State};
 use super::time::Millis;
@@ -168,6 +170,13 @@ impl Levels for LoadStore {
         }
         levels.insert(bucket.clone(), after);
         Ok(LevelSet::Done)
+    }
+}
+
+impl Spend for LoadStore {
+    async fn spent(&self, since: Date, _now: Timestamp) -> Result<Spending, StoreError> {
+        self.0.call(Method::Spent).await;
+        Ok(self.0.lock().tables.tables.spent(since))
     }
 }
 

@@ -201,7 +201,9 @@ impl Tally {
             | Change::Released(_)
             | Change::Rerun(_)
             | Change::RerunOver(_)
-            | Change::Image(_) => {}
+            | Change::Image(_)
+            | Change::Overspent(_)
+            | Change::BudgetOpen(_) => {}
         }
     }
 

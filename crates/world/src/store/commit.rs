@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use ecsrunner_core::id::{JobId, RunnerName, Version, WarmName};
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::hold::Held;
+use ecsrunner_core::records::overspend::BudgetKey;
 use ecsrunner_core::records::rerun::RerunKey;
+use ecsrunner_core::records::spend::Spending;
 use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_engine::ports::store::{StoreError, Transaction};
 use secrecy::ExposeSecret;
@@ -29,6 +31,7 @@ impl Tables {
         for change in transaction.changes {
             self.apply(change);
         }
+        self.spending.extend(Spending::of_changes(transaction.changes, transaction.budgets));
         if let Some(boot) = &transaction.boot {
             let item = Boot { item: boot.item.clone(), jit: boot.jit.expose_secret().to_owned() };
             self.boot.insert(boot.task.clone(), item);
@@ -79,7 +82,9 @@ impl Tables {
             | Change::Released(_)
             | Change::Rerun(_)
             | Change::RerunOver(_)
-            | Change::Image(_) => true,
+            | Change::Image(_)
+            | Change::Overspent(_)
+            | Change::BudgetOpen(_) => true,
         }
     }
 
@@ -105,7 +110,9 @@ impl Tables {
             | Change::Released(_)
             | Change::Rerun(_)
             | Change::RerunOver(_)
-            | Change::Image(_) => {}
+            | Change::Image(_)
+            | Change::Overspent(_)
+            | Change::BudgetOpen(_) => {}
         }
     }
 }
@@ -127,6 +134,7 @@ enum Item<'a> {
     Hold(&'a Held),
     Rerun(RerunKey),
     Image(Arch),
+    Budget(&'a BudgetKey),
 }
 
 /// Refuses transactions that DynamoDB always refuses: too many writes, or two writes of one item.
@@ -135,6 +143,7 @@ fn check_form(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     let mut writes = usize::from(transaction.fence.is_some());
     writes += usize::from(transaction.boot.is_some()) + usize::from(transaction.delivery.is_some());
     writes += usize::from(transaction.slot.is_some());
+    writes += Spending::of_changes(transaction.changes, transaction.budgets).0.len();
     for change in transaction.changes {
         let (item, weight) = match change {
             Change::Job(job) => (Item::Job(job.id()), if job.version == Version::FIRST { 2 } else { 1 }),
@@ -151,6 +160,8 @@ fn check_form(transaction: &Transaction<'_>) -> Result<(), StoreError> {
             Change::Rerun(record) => (Item::Rerun(record.key()), 1),
             Change::RerunOver(key) => (Item::Rerun(key.clone()), 1),
             Change::Image(image) => (Item::Image(image.arch), 1),
+            Change::Overspent(over) => (Item::Budget(&over.key), 1),
+            Change::BudgetOpen(budget) => (Item::Budget(budget), 1),
         };
         writes += weight;
         // A single change needs no set.

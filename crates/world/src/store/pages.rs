@@ -15,7 +15,7 @@ const PAGE_TAKES: Duration = Duration::from_millis(1);
 const PAGE: usize = 20;
 const MANY: usize = 200;
 
-/// Reads everything that is open, in the order of the real keys: `hold#`, `image#`, `job#`, `level#`, `rerun#job#`, `rerun#loss#`,
+/// Reads everything that is open, in the order of the real keys: `budget#`, `hold#`, `image#`, `job#`, `level#`, `rerun#job#`, `rerun#loss#`,
 /// `rerun#outcome#`, `runner#`, `warm#`.
 pub(super) async fn read(shared: &Shared) -> Open {
     let mut read = Open { ..Open::default() };
@@ -23,6 +23,7 @@ pub(super) async fn read(shared: &Shared) -> Open {
         let open = &shared.lock().tables.open;
         (read.unreadable, read.unreadable_runners) = (open.unreadable, open.unreadable_runners);
         (read.unreadable_warm, read.unreadable_images) = (open.unreadable_warm, open.unreadable_images);
+        read.overspends = open.overspends.clone();
         read.holds = open.holds.clone();
         read.images = open.images.clone();
     }

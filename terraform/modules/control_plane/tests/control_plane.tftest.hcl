@@ -417,6 +417,64 @@ run "no_parameter_is_refused" {
   expect_failures = [var.parameter_arns]
 }
 
+run "traces_go_to_the_endpoint_and_their_headers_stay_in_one_secret" {
+  variables {
+    traces = {
+      endpoint            = "https://otlp.example.com:4318"
+      headers_secret_arn  = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:otlp-headers-a1B2c3"
+      headers_kms_key_arn = "arn:aws:kms:eu-west-1:123456789012:key/0a1b"
+    }
+  }
+
+  assert {
+    condition     = alltrue([for function in aws_lambda_function.functions : function.environment[0].variables["OTEL_EXPORTER_OTLP_ENDPOINT"] == "https://otlp.example.com:4318" && function.environment[0].variables["ECSRUNNER_OTLP_HEADERS_SECRET"] == "arn:aws:secretsmanager:eu-west-1:123456789012:secret:otlp-headers-a1B2c3"])
+    error_message = "Both functions export traces."
+  }
+  assert {
+    condition     = length(aws_iam_role_policy.functions_traces) == 1 && one([for document in data.aws_iam_policy_document.functions_traces : document.statement[0].resources]) == toset(["arn:aws:secretsmanager:eu-west-1:123456789012:secret:otlp-headers-a1B2c3"])
+    error_message = "The functions may read the headers' secret alone."
+  }
+}
+
+run "without_traces_no_further_secret_can_be_read" {
+  assert {
+    condition     = length(aws_iam_role_policy.functions_traces) == 0 && alltrue([for function in aws_lambda_function.functions : !contains(keys(function.environment[0].variables), "OTEL_EXPORTER_OTLP_ENDPOINT")])
+    error_message = "Nothing is exported, and nothing more is granted."
+  }
+}
+
+run "an_endpoint_with_credentials_is_refused" {
+  command = plan
+  variables {
+    traces = { endpoint = "https://me:secret@otlp.example.com" }
+  }
+  expect_failures = [var.traces]
+}
+
+run "secret_headers_without_tls_are_refused" {
+  command = plan
+  variables {
+    traces = { endpoint = "http://collector:4318", headers_secret_arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:otlp-headers-a1B2c3" }
+  }
+  expect_failures = [var.traces]
+}
+
+run "a_pattern_of_secrets_is_refused" {
+  command = plan
+  variables {
+    traces = { endpoint = "https://otlp.example.com", headers_secret_arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:otlp-*" }
+  }
+  expect_failures = [var.traces]
+}
+
+run "an_alias_of_a_key_is_refused" {
+  command = plan
+  variables {
+    traces = { endpoint = "https://otlp.example.com", headers_kms_key_arn = "arn:aws:kms:eu-west-1:123456789012:alias/otlp" }
+  }
+  expect_failures = [var.traces]
+}
+
 run "a_github_without_tls_is_refused" {
   command = plan
   variables {

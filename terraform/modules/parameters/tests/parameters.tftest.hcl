@@ -193,15 +193,17 @@ run "everything_that_can_be_said_is_passed_on" {
       }
       # Two classes other than the default may share a label, since their jobs name the class. All classes may
       # share a label that every job has.
-      huge = { cpu = 32768, memory = 249856, arch = "arm64", labels = ["gpu-tools", "ours"], warm = { count = 6 } }
+      huge = { cpu = 32768, memory = 249856, arch = "arm64", labels = ["gpu-tools", "ours"], warm = { count = 6 }, budget = { daily_usd = 3 } }
     }
     settings = {
-      repositories = ["acme/app", "Acme/*"], required_labels = ["self-hosted", "ours"], public_repositories = true, forks = true,
-      events       = ["push", "pull_request"], check_runs = true, rerun = true, rerun_repositories = ["acme/app", "acme/*"]
-      on_failure   = "wait", fail_after_minutes = 30
-      registration = { organization = { name = "acme", group = 3 } }
-      limits       = { max_runners = 8, max_runners_per_repository = 4, max_warm = 8, max_job_minutes = 60, boot_limit_secs = 300, connect_limit_secs = 120, idle_limit_secs = 600, hook_limit_secs = 60, surplus_grace_secs = 0 }
-      paces        = { github = { burst = 12, per_minute = 168 }, fargate = { burst = 25, per_minute = 300 } }
+      repositories       = ["acme/app", "Acme/*"], required_labels = ["self-hosted", "ours"], public_repositories = true, forks = true,
+      events             = ["push", "pull_request"], check_runs = true, rerun = true, rerun_repositories = ["acme/app", "acme/*"]
+      on_failure         = "wait", fail_after_minutes = 30
+      budget             = { daily_usd = 20, monthly_usd = 300, action = "hold" }, self_hosted_fee = 0.002
+      repository_budgets = { "acme/app" = { monthly_usd = 12.5 } }
+      registration       = { organization = { name = "acme", group = 3 } }
+      limits             = { max_runners = 8, max_runners_per_repository = 4, max_warm = 8, max_job_minutes = 60, boot_limit_secs = 300, connect_limit_secs = 120, idle_limit_secs = 600, hook_limit_secs = 60, surplus_grace_secs = 0 }
+      paces              = { github = { burst = 12, per_minute = 168 }, fargate = { burst = 25, per_minute = 300 } }
     }
   }
 
@@ -212,6 +214,13 @@ run "everything_that_can_be_said_is_passed_on" {
   assert {
     condition     = jsonencode(jsondecode(aws_ssm_parameter.document["classes"].insecure_value).huge.warm) == "{\"count\":6}" && !can(jsondecode(aws_ssm_parameter.document["classes"].insecure_value).small.warm)
     error_message = "keys of `warm` that are not set are left out"
+  }
+  assert {
+    condition = (jsonencode(jsondecode(aws_ssm_parameter.document["settings"].insecure_value).budget) == "{\"action\":\"hold\",\"daily_usd\":20,\"monthly_usd\":300}"
+      && jsonencode(jsondecode(aws_ssm_parameter.document["settings"].insecure_value).repository_budgets) == "{\"acme/app\":{\"monthly_usd\":12.5}}"
+      && jsondecode(aws_ssm_parameter.document["settings"].insecure_value).self_hosted_fee == 0.002
+    && jsonencode(jsondecode(aws_ssm_parameter.document["classes"].insecure_value).huge.budget) == "{\"daily_usd\":3}")
+    error_message = "budgets or the fee are lost"
   }
   assert {
     condition     = jsondecode(aws_ssm_parameter.document["settings"].insecure_value).rerun && jsonencode(jsondecode(aws_ssm_parameter.document["settings"].insecure_value).rerun_repositories) == "[\"acme/app\",\"acme/*\"]"
@@ -724,6 +733,86 @@ run "a_repository_for_reruns_that_is_none_is_refused" {
   command = plan
   variables {
     settings = { repositories = ["acme/*"], rerun_repositories = ["acme"] }
+  }
+  expect_failures = [var.settings]
+}
+
+run "a_class_budget_without_an_amount_is_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 256, memory = 512, default = true, budget = { action = "hold" } } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "a_class_budget_of_nothing_is_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 256, memory = 512, default = true, budget = { daily_usd = 0 } } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "a_class_budget_with_another_action_is_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 256, memory = 512, default = true, budget = { daily_usd = 1, action = "stop" } } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "a_budget_below_nothing_is_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["acme/*"], budget = { monthly_usd = -1 } }
+  }
+  expect_failures = [var.settings]
+}
+
+run "a_budget_for_a_day_above_the_months_is_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["acme/*"], budget = { daily_usd = 20, monthly_usd = 19.5 } }
+  }
+  expect_failures = [var.settings]
+}
+
+run "a_budget_of_more_than_a_million_is_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["acme/*"], repository_budgets = { "acme/*" = { monthly_usd = 1000001 } } }
+  }
+  expect_failures = [var.settings]
+}
+
+run "a_budget_of_repositories_that_are_none_is_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["acme/*"], repository_budgets = { acme = { monthly_usd = 1 } } }
+  }
+  expect_failures = [var.settings]
+}
+
+run "a_budget_of_repositories_in_two_spellings_is_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["acme/*"], repository_budgets = { "acme/app" = { monthly_usd = 1 }, "Acme/App" = { monthly_usd = 1 } } }
+  }
+  expect_failures = [var.settings]
+}
+
+run "an_eleventh_budget_of_repositories_is_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["acme/*"], repository_budgets = { for i in range(11) : "acme/app-${i}" => { monthly_usd = 1 } } }
+  }
+  expect_failures = [var.settings]
+}
+
+run "a_fee_above_a_dollar_is_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["acme/*"], self_hosted_fee = 1.5 }
   }
   expect_failures = [var.settings]
 }

@@ -8,8 +8,10 @@ use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::hold::Hold;
 use ecsrunner_core::records::image::Image;
 use ecsrunner_core::records::job::{EndedJob, Job, JobEnding};
+use ecsrunner_core::records::overspend::Overspend;
 use ecsrunner_core::records::rerun::RerunRecord;
 use ecsrunner_core::records::runner::{EndedRunner, Runner};
+use ecsrunner_core::records::spend::Spending;
 use ecsrunner_core::records::warm::{EndedWarm, WarmTask};
 use ecsrunner_core::wire::boot::attribute;
 use ecsrunner_engine::ports::store::{BootPut, StoreError, Transaction};
@@ -24,11 +26,12 @@ use crate::store::item::{
 use crate::store::lease::LEASE;
 use crate::store::levels::level_item;
 use crate::store::records::{record_item, unversioned_item};
+use crate::store::spend::{MAX_RACES, pause, shard_of};
 use crate::store::stored::{
-    StoredEndedJob, StoredEndedRunner, StoredEndedWarm, StoredHold, StoredImage, StoredJob, StoredRerun,
-    StoredRunner, StoredWarm, hold_key, image_key, rerun_key,
+    StoredEndedJob, StoredEndedRunner, StoredEndedWarm, StoredHold, StoredImage, StoredJob, StoredOverspend,
+    StoredRerun, StoredRunner, StoredWarm, budget_key, hold_key, image_key, rerun_key,
 };
-use crate::store::wire::{failed, invalid, lost_condition, transaction_failed};
+use crate::store::wire::{failed, invalid, is_race, lost_condition, transaction_failed};
 
 /// How long history is kept.
 const HISTORY_SECS: i64 = 90 * 24 * 3600;
@@ -39,6 +42,8 @@ const DELIVERY_SECS: i64 = 4 * 24 * 3600;
 const HOLD_SECS: i64 = 7 * 24 * 3600;
 /// A rerun ends long before: this removes what no dispatcher of a deployment ends any more.
 const RERUN_SECS: i64 = 30 * 24 * 3600;
+/// A dispatcher deletes the record when its period has ended: this removes that of a deployment that has none.
+const OVERSPEND_SECS: i64 = 7 * 24 * 3600;
 const MAX_WRITES: usize = 100;
 const OPERATION: &str = "write records";
 const ABSENT: &str = "attribute_not_exists(pk)";
@@ -87,6 +92,8 @@ impl DynamoStore {
         for change in transaction.changes {
             self.push_change(&mut writes, change)?;
         }
+        let spending = Spending::of_changes(transaction.changes, transaction.budgets);
+        writes.extend(self.additions(&spending, shard_of(transaction.changes))?);
         if let Some(boot) = &transaction.boot {
             writes.push(self.put_boot(boot)?);
         }
@@ -106,13 +113,20 @@ impl DynamoStore {
                 format!("{count} writes: at most {MAX_WRITES} fit into a transaction"),
             ));
         }
-        self.client
-            .transact_write_items()
-            .set_transact_items(Some(writes))
-            .send()
-            .await
-            .map_err(|error| transaction_failed(OPERATION, error, fence))?;
-        Ok(())
+        let mut races = 0;
+        loop {
+            let sent =
+                self.client.transact_write_items().set_transact_items(Some(writes.clone())).send().await;
+            match sent {
+                Ok(_) => return Ok(()),
+                // Several tasks ended at once. A version that has changed shows in the next answer.
+                Err(error) if !spending.0.is_empty() && races < MAX_RACES && is_race(&error) => {
+                    races += 1;
+                    tokio::time::sleep(pause(races)).await;
+                }
+                Err(error) => return Err(transaction_failed(OPERATION, error, fence)),
+            }
+        }
     }
 
     /// Writes one record without further conditions. A transaction would cost twice
@@ -180,6 +194,8 @@ impl DynamoStore {
             Change::Rerun(record) => writes.push(self.put(rerun_item(record)?, Expect::Anything)?),
             Change::RerunOver(key) => writes.push(self.delete(rerun_key(key), Expect::Anything)?),
             Change::Image(image) => writes.push(self.put(image_item(image)?, Expect::Anything)?),
+            Change::Overspent(over) => writes.push(self.put(overspend_item(over)?, Expect::Anything)?),
+            Change::BudgetOpen(budget) => writes.push(self.delete(budget_key(budget), Expect::Anything)?),
         }
         Ok(())
     }
@@ -254,7 +270,8 @@ impl DynamoStore {
 
 /// Returns the put if the transaction consists of only that.
 fn lone_put(transaction: &Transaction<'_>) -> Result<Option<(Item, Expect)>, StoreError> {
-    let Transaction { changes, fence: None, boot: None, slot: None, delivery } = transaction else {
+    let Transaction { changes, fence: None, boot: None, slot: None, delivery, budgets: _ } = transaction
+    else {
         return Ok(None);
     };
     let change = match (*changes, *delivery) {
@@ -273,13 +290,15 @@ fn lone_put(transaction: &Transaction<'_>) -> Result<Option<(Item, Expect)>, Sto
         Change::Hold(hold) => Some((hold_item(hold)?, Expect::Anything)),
         Change::Rerun(record) => Some((rerun_item(record)?, Expect::Anything)),
         Change::Image(image) => Some((image_item(image)?, Expect::Anything)),
+        Change::Overspent(over) => Some((overspend_item(over)?, Expect::Anything)),
         Change::Job(_)
         | Change::JobEnded(_)
         | Change::JobReopened(_)
         | Change::RunnerGone(_)
         | Change::WarmGone(_)
         | Change::Released(_)
-        | Change::RerunOver(_) => None,
+        | Change::RerunOver(_)
+        | Change::BudgetOpen(_) => None,
     })
 }
 
@@ -316,6 +335,12 @@ fn rerun_item(record: &RerunRecord) -> Result<Item, StoreError> {
 
 fn image_item(image: &Image) -> Result<Item, StoreError> {
     unversioned_item(image_key(image.arch), &StoredImage::of(image))
+}
+
+fn overspend_item(over: &Overspend) -> Result<Item, StoreError> {
+    let mut item = unversioned_item(budget_key(&over.key), &StoredOverspend::of(over))?;
+    item.insert(EXPIRES_AT.to_owned(), number(over.until().as_second() + OVERSPEND_SECS));
+    Ok(item)
 }
 
 fn delivery_item(delivery: &DeliveryId) -> Item {

@@ -178,7 +178,9 @@ impl<'a> Memory<'a> {
             | Change::Released(_)
             | Change::Rerun(_)
             | Change::RerunOver(_)
-            | Change::Image(_) => {}
+            | Change::Image(_)
+            | Change::Overspent(_)
+            | Change::BudgetOpen(_) => {}
         }
     }
 

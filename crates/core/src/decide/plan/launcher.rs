@@ -15,6 +15,7 @@ use super::refusal::{Blocked, Cause, Refusal};
 use super::slots::Slots;
 use super::warm::{Starved, Want, WarmSupply};
 use super::{Launch, Means, Order, Plan};
+use crate::decide::budgets;
 use crate::decide::images;
 use crate::decide::learn::JUDGED;
 use crate::decide::plan::choose::Underway;
@@ -175,7 +176,7 @@ impl<'a> Launcher<'a> {
             |job: &Job| rerun::capacity(self.open, &job.facts, Capacity::Spot) == Capacity::OnDemand;
         job.assignment() == refused.assignment()
             && (self.open.reruns.is_empty() || needs_on_demand(job) == needs_on_demand(refused))
-            && (refusal.reason.code() != Code::LimitRepository
+            && (!matches!(refusal.reason.code(), Code::LimitRepository | Code::BudgetSpent)
                 || job.facts.repository == refused.facts.repository)
     }
 
@@ -217,6 +218,7 @@ impl<'a> Launcher<'a> {
             return Err(Reason::from(Code::Paused).into());
         }
         let class = self.class(assignment)?;
+        self.admits_budget(class, job, plan)?;
         let scope = settings.registration.scope(&job.facts.repository);
         let account = (self.means.account)(&scope);
         self.admits_scope(&scope, &account, plan)?;
@@ -236,6 +238,18 @@ impl<'a> Launcher<'a> {
         };
         let warm = warm.map(|warm| warm.name().clone());
         Ok(Launch { job: job.id(), job_version: job.version, order, warm, reason: reason.clone() })
+    }
+
+    /// Whether no budget holds back launches for the job.
+    fn admits_budget(&self, class: &Class, job: &Job, plan: &mut Plan) -> Result<(), Refusal> {
+        let repository = Some(&job.facts.repository);
+        match budgets::holding(self.open, self.rules, &class.name, repository, self.now) {
+            Some(over) => {
+                plan.wake_at(over.until());
+                Err(budgets::reason(over).into())
+            }
+            None => Ok(()),
+        }
     }
 
     /// Orders a runner with a task of its own.

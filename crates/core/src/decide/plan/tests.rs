@@ -24,11 +24,11 @@ use crate::testing::{catalogue, job_facts, settings};
 use crate::wire::job::{JobFacts, TakenBy};
 use doubts::MAX_DOUBTS;
 
-pub(super) fn at(secs: i64) -> Timestamp {
+pub(in crate::decide) fn at(secs: i64) -> Timestamp {
     Timestamp::from_second(1_764_000_000 + secs).unwrap()
 }
 
-fn job_in(repository: &str, class: &str, id: u64, created: i64) -> Job {
+pub(in crate::decide) fn job_in(repository: &str, class: &str, id: u64, created: i64) -> Job {
     let facts = job_facts(id, repository, &["self-hosted", &format!("class:{class}")]);
     let scope = settings().registration.scope(&facts.repository);
     let pool = Pool { scope, labels: facts.labels.clone() }.id();
@@ -48,12 +48,12 @@ fn job_in(repository: &str, class: &str, id: u64, created: i64) -> Job {
     }
 }
 
-pub(super) fn job(id: u64, created: i64) -> Job {
+pub(in crate::decide) fn job(id: u64, created: i64) -> Job {
     job_in("acme/app", "small", id, created)
 }
 
 /// Creates a runner for a job and moves it up to `stage`.
-fn runner(job: &Job, number: u64, stage: RunnerStage, since: i64) -> Runner {
+pub(in crate::decide) fn runner(job: &Job, number: u64, stage: RunnerStage, since: i64) -> Runner {
     let (settings, catalogue, nothing) = (settings(), catalogue(), Open::default());
     let rules = Rules { settings: &settings, catalogue: &catalogue };
     let mut launcher = Launcher::new(&nothing, rules, Means::default(), at(since));

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::launcher::Launcher;
 use super::refusal::{Cause, Refusal};
 use super::{Means, Plan};
+use crate::decide::budgets;
 use crate::decide::images::{self, Choice};
 use crate::decide::plan::choose::Wanted;
 use crate::id::{ClassName, Epoch, Version, WarmName};
@@ -204,7 +205,7 @@ pub(super) fn level(launcher: &mut Launcher<'_>, plan: &mut Plan) {
     let mut left = limits.max_warm as usize;
     let mut missing = Vec::new();
     for class in rules.catalogue.iter() {
-        let wanted = wanted(class, rules, now, plan).min(left);
+        let wanted = wanted(class, open, rules, now, plan).min(left);
         left -= wanted;
         let mut of_class = kept.remove(&class.name).unwrap_or_default();
         let renewed = |warm: &&WarmTask| now < ages_at(warm) - RENEWAL;
@@ -235,9 +236,13 @@ pub(super) fn level(launcher: &mut Launcher<'_>, plan: &mut Plan) {
 }
 
 /// How many tasks of a class should be warm now.
-fn wanted(class: &Class, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) -> usize {
+fn wanted(class: &Class, open: &Open, rules: Rules<'_>, now: Timestamp, plan: &mut Plan) -> usize {
     let Some(warm) = &class.warm else { return 0 };
     if rules.settings.paused {
+        return 0;
+    }
+    if let Some(over) = budgets::holding(open, rules, &class.name, None, now) {
+        plan.wake_at(over.until());
         return 0;
     }
     if let Some(at) = warm.schedule.next_change(now) {

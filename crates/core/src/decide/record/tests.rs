@@ -182,7 +182,9 @@ impl Book {
             | Change::Released(_)
             | Change::Rerun(_)
             | Change::RerunOver(_)
-            | Change::Image(_) => {
+            | Change::Image(_)
+            | Change::Overspent(_)
+            | Change::BudgetOpen(_) => {
                 panic!("no event holds launches back, or wants a rerun or an image: {change:?}")
             }
         }

@@ -1,6 +1,7 @@
 //! Mistakes in a catalogue.
 
 use crate::id::{ClassName, ParseIdError};
+use crate::rules::budget::BudgetError;
 use crate::rules::class::size::SizeError;
 use crate::rules::limits::Limits;
 use crate::rules::service::ServiceError;
@@ -38,6 +39,8 @@ pub enum ClassError {
     JobMinutes { class: String, value: u32 },
     #[error("class `{class}`: {source}")]
     Warm { class: String, source: WarmError },
+    #[error("class `{class}`: budget {source}")]
+    Budget { class: String, source: BudgetError },
     #[error("class `{class}`: {source}")]
     Service { class: String, source: ServiceError },
     /// Fargate gives no privileges to a task.

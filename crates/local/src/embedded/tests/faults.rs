@@ -14,11 +14,11 @@ use super::*;
 
 /// An embedded database with faults that only the real one has.
 #[derive(Clone)]
-struct Faulty {
+pub(super) struct Faulty {
     inner: Embedded,
     tables: Tables,
-    conflict: Arc<AtomicBool>,
-    lose_answer: Arc<AtomicBool>,
+    pub(super) conflict: Arc<AtomicBool>,
+    pub(super) lose_answer: Arc<AtomicBool>,
     /// Written between the reads of the next batch: `BatchGetItem` reads each item at a time of its own.
     within_batch: Arc<Mutex<Option<Change>>>,
 }
@@ -66,7 +66,7 @@ impl Transport for Faulty {
     }
 }
 
-fn faulty(fixture: &Fixture) -> (DynamoStore, Faulty) {
+pub(super) fn faulty(fixture: &Fixture) -> (DynamoStore, Faulty) {
     let faulty = Faulty {
         inner: fixture.database.clone(),
         tables: fixture.tables.clone(),

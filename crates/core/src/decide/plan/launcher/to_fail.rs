@@ -2,6 +2,7 @@
 
 use super::super::{Launch, Order, Plan};
 use super::Launcher;
+use crate::decide::budgets;
 use crate::decide::images::{self, Choice};
 use crate::decide::plan::choose::Wanted;
 use crate::id::PoolId;
@@ -30,7 +31,7 @@ impl<'a> Launcher<'a> {
         let scope = self.rules.settings.registration.scope(&job.facts.repository);
         let account = (self.means.account)(&scope);
         self.admits_scope(&scope, &account, plan).map_err(|refusal| refusal.reason)?;
-        if self.classes_to_fail().is_empty() { Err(reason.clone()) } else { Ok(()) }
+        if self.classes_to_fail(job).is_empty() { Err(reason.clone()) } else { Ok(()) }
     }
 
     /// Launches a runner that fails a job: of the smallest class whose runners start, in any placement with room.
@@ -45,7 +46,7 @@ impl<'a> Launcher<'a> {
         let scope = settings.registration.scope(&job.facts.repository);
         let account = (self.means.account)(&scope);
         let mut refused = None;
-        for class in self.classes_to_fail() {
+        for class in self.classes_to_fail(job) {
             // It serves no job, so it tries no new image.
             let image = match images::choose(class, self.means.images, self.open, false) {
                 Choice::Image(image) => image,
@@ -86,11 +87,13 @@ impl<'a> Launcher<'a> {
         Err(refused.unwrap_or_else(|| reason.clone()))
     }
 
-    /// Returns the classes whose runners are not known to fail, the smallest first.
-    fn classes_to_fail(&self) -> Vec<&'a Class> {
+    /// Returns the classes whose runners are not known to fail and that no budget holds back, the smallest first.
+    fn classes_to_fail(&self, job: &Job) -> Vec<&'a Class> {
         let is_held = |class: &&Class| {
             let hold = self.open.holds.get(&Held::Class(class.name.clone()));
+            let repository = Some(&job.facts.repository);
             hold.is_some_and(Hold::is_effective)
+                || budgets::holding(self.open, self.rules, &class.name, repository, self.now).is_some()
         };
         let catalogue = self.rules.catalogue;
         let mut classes: Vec<&Class> = catalogue.iter().filter(|class| !is_held(class)).collect();
