@@ -8,19 +8,23 @@ use std::os::fd::AsFd;
 use std::time::Instant;
 
 use ecsrunner_aws::boot::Taken;
+use ecsrunner_core::id::RunnerName;
 use ecsrunner_core::rules::service::offer::Offer;
+use ecsrunner_core::wire::boot::About;
 use secrecy::SecretString;
 
 use crate::agent_dir::{AgentDir, HookCommands, Rules, Verdict};
 use crate::config::{Limits, Supervision};
 use crate::container_hook::CONTAINER_HOOK_SUBCOMMAND;
 use crate::ending::{Cause, Ending};
+use crate::gauge::Gauge;
 use crate::hook::HOOK_SUBCOMMAND;
 use crate::judge::ListenerEnd;
-use crate::life::{Life, Step};
+use crate::life::{self, Life, Step};
 use crate::lines::{Hint, Hints};
 use crate::listener::{self, Account, Listener};
 use crate::log::Log;
+use crate::note::{COMPLETED_HOOK_SUBCOMMAND, MAX_ANSWERS, Note};
 use crate::output::Outputs;
 use crate::phase::Phase;
 use crate::processes::{self, Status};
@@ -46,11 +50,13 @@ pub(crate) fn supervise(
 ) -> Result<Ending, Ending> {
     let account = Account::of(config);
     let offer = taken.item.services.clone();
+    let known = taken.item.about.clone().map(|about| (taken.item.runner.clone(), about));
     let rules = Rules::from(taken.item);
     let group = account.as_ref().map(|account| account.gid);
     let executable = config.executable.as_str();
     let hooks = HookCommands {
         job_started: [executable, HOOK_SUBCOMMAND],
+        job_completed: known.is_some().then_some([executable, COMPLETED_HOOK_SUBCOMMAND]),
         container: [executable, CONTAINER_HOOK_SUBCOMMAND],
     };
     let dir = AgentDir::create(&config.agent_dir, &rules, &hooks, group)?;
@@ -62,6 +68,9 @@ pub(crate) fn supervise(
         dir,
         offer: offer.as_ref(),
         services: Services::default(),
+        known,
+        answers: 0,
+        gauge: Gauge::of(config),
         started: Instant::now(),
         listening: None,
         phase: Phase::Starting,
@@ -84,6 +93,12 @@ struct Supervisor<'a, W> {
     /// The services of the runner's class, and which classes have others.
     offer: Option<&'a Offer>,
     services: Services,
+    /// What a note says of the runner; `None` if jobs get none.
+    known: Option<(RunnerName, About)>,
+    /// How often a note was asked for.
+    answers: u32,
+    /// Measures the job; `None` where nothing can be measured.
+    gauge: Option<Gauge>,
     /// When the listener was first started.
     started: Instant,
     /// When a listener first listened for jobs.
@@ -155,6 +170,8 @@ impl<W: Write> Supervisor<'_, W> {
         self.log
             .info("listener started", &[("pid", &pid), ("retries", &retries), ("elapsed_ms", &elapsed_ms)]);
         let status = self.follow(&listener, &mut outputs);
+        // A job that was ended with its listener has no end of its own.
+        self.measure();
         // The listener's last lines are needed to judge its end.
         self.read_rest(&mut outputs);
         self.kill_rest();
@@ -202,6 +219,9 @@ impl<W: Write> Supervisor<'_, W> {
             {
                 return status;
             }
+            if let Some(gauge) = &mut self.gauge {
+                gauge.look(Instant::now());
+            }
             self.look(listener);
             if self.on_time(listener) {
                 return Status::Stuck;
@@ -228,8 +248,39 @@ impl<W: Write> Supervisor<'_, W> {
         fds.push(self.dir.fifo());
         fds.extend(outputs.open().map(AsFd::as_fd));
         let deadline = self.deadline().0;
-        let look_at = self.watching().map(Watch::next_at);
-        signals::wait(&fds, look_at.map_or(deadline, |at| at.min(deadline)));
+        let measured_at = self.gauge.as_ref().filter(|_| self.is_running()).and_then(Gauge::next_at);
+        let next = [self.watching().map(Watch::next_at), measured_at].into_iter().flatten().min();
+        signals::wait(&fds, next.map_or(deadline, |at| at.min(deadline)));
+    }
+
+    fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Running { .. })
+    }
+
+    /// Measures what the job has used. Only the first measurement of its end counts.
+    fn measure(&mut self) {
+        let peaks = self.gauge.as_ref().and_then(|gauge| gauge.measure(Instant::now()));
+        self.life.used(peaks);
+    }
+
+    /// Answers the job-completed hook.
+    fn answer(&mut self, ask: String) {
+        let Some((runner, about)) = self.known.as_ref().filter(|_| self.answers < MAX_ANSWERS) else {
+            return;
+        };
+        self.answers += 1;
+        let note = Note {
+            ask,
+            at: life::now(),
+            runner: runner.clone(),
+            about: about.clone(),
+            times: self.life.times().clone(),
+            peaks: self.gauge.as_ref().and_then(|gauge| gauge.measure(Instant::now())),
+        };
+        if let Err(error) = self.dir.write_note(&note) {
+            // The hook says in the job's log that it got no answer.
+            self.log.warn("note not written", &[("reason", &error.to_string())]);
+        }
     }
 
     /// The watch over a job that runs and is not being ended.
@@ -305,6 +356,10 @@ impl<W: Write> Supervisor<'_, W> {
     }
 
     fn on_verdict(&mut self, listener: &Listener, verdict: Verdict) {
+        let verdict = match verdict {
+            Verdict::Note(ask) => return self.answer(ask),
+            verdict => verdict,
+        };
         // A job can write any number of verdicts, so only a new one is logged.
         if !matches!((&self.verdict, &verdict), (None, _) | (Some(Verdict::Allowed), Verdict::Refused(_))) {
             return;
@@ -319,7 +374,7 @@ impl<W: Write> Supervisor<'_, W> {
                     self.interrupt(listener, Cause::Contradicted);
                 }
             }
-            (Verdict::Allowed, _) => {
+            (Verdict::Allowed | Verdict::Note(_), _) => {
                 self.log.info("hook checked in", &[]);
                 self.watch = Some(Watch::from(Instant::now(), self.config.limits.worker));
             }
@@ -405,6 +460,9 @@ impl<W: Write> Supervisor<'_, W> {
             }
             Hint::Running { job } => {
                 self.life.reached(Step::JobAcquired);
+                if let Some(gauge) = &mut self.gauge {
+                    gauge.begin(now);
+                }
                 let shown: String = job.chars().take(NAME_CHARS).collect();
                 self.log.info("job running", &[("job", &shown)]);
                 if let Err(error) = self.dir.write_job(job) {
@@ -414,6 +472,7 @@ impl<W: Write> Supervisor<'_, W> {
             // This is only a hint: GitHub may show another result.
             Hint::Completed { result } => {
                 self.life.reached(Step::JobEnded);
+                self.measure();
                 self.log.info(
                     "job ended",
                     &[("listener_result", result), ("hook_checked_in", &self.verdict.is_some())],

@@ -242,6 +242,7 @@ variable "settings" {
     rerun_repositories  = optional(list(string))
     on_failure          = optional(string)
     fail_after_minutes  = optional(number)
+    job_summary         = optional(bool)
     registration = optional(object({
       organization = optional(object({ name = string, group = optional(number, 1) }))
     }), {})

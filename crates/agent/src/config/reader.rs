@@ -34,6 +34,7 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
                 agent_dir: self.directory(AGENT_DIR),
                 executable: self.executable(executable),
                 service_dir: self.raw(SERVICE_DIR).map(|_| self.directory(SERVICE_DIR)),
+                in_task: self.raw(BOOT_OWNER).is_none(),
                 metadata: self.optional(METADATA),
                 capacity_provider: self.optional(CAPACITY_PROVIDER),
                 limits: Limits {

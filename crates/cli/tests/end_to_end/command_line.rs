@@ -332,7 +332,7 @@ fn keys_that_do_not_exist_and_text_that_is_not_toml_are_told() {
       github: unknown field `token`, expected one of `api_url`, `token_file`, `app`
       runner: unknown field `folder`, expected one of `dir`, `env`, `users`, `first_uid`, `tasks`
       limits: unknown field `max_runner`, expected one of `max_runners`, `max_runners_per_repository`, `max_warm`, `max_job_minutes`, `boot_limit_secs`, `connect_limit_secs`, `idle_limit_secs`, `hook_limit_secs`, `surplus_grace_secs`
-      settings: unknown field `repository`, expected one of `version`, `deployment`, `repositories`, `required_labels`, `public_repositories`, `forks`, `events`, `check_runs`, `rerun`, `rerun_repositories`, `on_failure`, `fail_after_minutes`, `registration`, `limits`, `hook_limit_secs`, `paces`, `paused`
+      settings: unknown field `repository`, expected one of `version`, `deployment`, `repositories`, `required_labels`, `public_repositories`, `forks`, `events`, `check_runs`, `rerun`, `rerun_repositories`, `on_failure`, `fail_after_minutes`, `registration`, `limits`, `hook_limit_secs`, `paces`, `job_summary`, `paused`
       webhook.secret_files: at least one file with a webhook secret is needed
 
     hint: see docs/configuration.md for every key and a complete example
@@ -490,6 +490,17 @@ fn the_built_in_demo_succeeds_and_leaves_nothing() {
     assert!(told.contains("left: 0 processes, 0 registrations, 0 boot items, 0 open records\n"), "{told}");
     for job in ["lint", "test (1)", "test (2)", "test (3)", "build"] {
         assert!(String::from_utf8_lossy(&output.stdout).contains(job), "{told}");
+    }
+}
+
+#[test]
+fn the_demo_shows_the_note_in_each_jobs_summary() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = ecsrunner(dir.path()).args(["demo", "--summary", "--jobs", "1"]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    for part in ["summary of job-1, Complete runner:", "### The runner of this job", "| cost here | $"] {
+        assert!(text.contains(part), "{part}: {text}");
     }
 }
 

@@ -14,6 +14,7 @@ import {
   plainLine, plainText,
 } from '../format.js';
 import { isInState, matcher, splitAndSort } from '../matching.js';
+import { peakFacts } from '../peaks.js';
 import { choosePools, countPools, isActive } from '../pools.js';
 import { Reading } from '../reading.js';
 import { Records } from '../records.js';
@@ -55,6 +56,21 @@ test('durations grow from milliseconds to days', () => {
 
 test('costs keep four digits while they are small', () => {
   assert.deepEqual([null, 0, 0.00001, 0.1234, 12.345].map(formatCost), [DASH, '$0.0000', '<$0.0001', '$0.1234', '$12.35']);
+});
+
+test('what a job used is told as far as it was measured', () => {
+  const told = (peaks) => peakFacts(peaks).filter(Boolean).map(([name, value]) => `${name}: ${value}`);
+  assert.deepEqual(told({
+    measured_ms: 4000, cpu_ms: 6000, throttled_percent: 12, memory_bytes: 700 * 2 ** 20,
+    memory_with_cache_bytes: 900 * 2 ** 20, disk_bytes: 64 * 2 ** 20, oom_kills: 2,
+  }), [
+    'CPU time: 6.0 s, 1.50 vCPU on average, at the limit in 12 % of the time',
+    'Memory: at most 700 MiB, 900 MiB with file cache',
+    'Out of memory: the kernel killed 2 of its processes',
+    'Disk: 64 MiB more than at its start',
+  ]);
+  assert.deepEqual(told({ cpu_ms: 100, oom_kills: 0 }), ['CPU time: 100 ms']);
+  assert.deepEqual([undefined, null, { memory_bytes: '<b>' }].map(told), [[], [], []]);
 });
 
 test('counts have a plural', () => {

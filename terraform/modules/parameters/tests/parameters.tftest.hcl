@@ -144,7 +144,7 @@ run "everything_that_can_be_said_is_passed_on" {
     settings = {
       repositories = ["acme/app", "Acme/*"], required_labels = ["self-hosted", "ours"], public_repositories = true, forks = true,
       events       = ["push", "pull_request"], check_runs = true, rerun = true, rerun_repositories = ["acme/app", "acme/*"]
-      on_failure   = "wait", fail_after_minutes = 30
+      on_failure   = "wait", fail_after_minutes = 30, job_summary = true
       registration = { organization = { name = "acme", group = 3 } }
       limits       = { max_runners = 8, max_runners_per_repository = 4, max_warm = 8, max_job_minutes = 60, boot_limit_secs = 300, connect_limit_secs = 120, idle_limit_secs = 600, hook_limit_secs = 60, surplus_grace_secs = 0 }
       paces        = { github = { burst = 12, per_minute = 168 }, fargate = { burst = 25, per_minute = 300 } }
@@ -164,7 +164,7 @@ run "everything_that_can_be_said_is_passed_on" {
     error_message = "reruns are lost"
   }
   assert {
-    condition     = jsondecode(aws_ssm_parameter.document["settings"].insecure_value).on_failure == "wait" && jsondecode(aws_ssm_parameter.document["settings"].insecure_value).fail_after_minutes == 30
+    condition     = jsondecode(aws_ssm_parameter.document["settings"].insecure_value).on_failure == "wait" && jsondecode(aws_ssm_parameter.document["settings"].insecure_value).fail_after_minutes == 30 && jsondecode(aws_ssm_parameter.document["settings"].insecure_value).job_summary
     error_message = "what becomes of jobs that cannot be served is lost"
   }
   assert {

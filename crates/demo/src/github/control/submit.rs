@@ -181,6 +181,7 @@ impl State {
             starts: 0,
             log: None,
             step_logs: Vec::new(),
+            summaries: Vec::new(),
             steps: Vec::new(),
             outputs: BTreeMap::new(),
             annotations: Vec::new(),

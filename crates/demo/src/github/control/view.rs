@@ -156,6 +156,10 @@ impl State {
                 "name": step.name,
                 "conclusion": step.conclusion,
             })).collect::<Vec<_>>(),
+            "summaries": job.summaries.iter().map(|(step, text)| json!({
+                "step": job.steps.iter().find(|known| known.id == *step).map(|step| &step.name),
+                "text": text,
+            })).collect::<Vec<_>>(),
             "annotations": job.annotations,
         })
     }
