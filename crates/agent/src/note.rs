@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use ecsrunner_core::id::RunnerName;
 use ecsrunner_core::rules::hosted::billed_minutes;
-use ecsrunner_core::wire::boot::About;
+use ecsrunner_core::wire::boot::{About, BootItem};
 use ecsrunner_core::wire::exit_record::AgentTimes;
 use ecsrunner_core::wire::peaks::Peaks;
 use jiff::{SignedDuration, Timestamp};
@@ -24,12 +24,12 @@ use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 
 use crate::agent_dir::{self, Verdict};
-use crate::hook;
+use crate::{hook, life};
 
 /// The subcommand that runs the hook. Its argument is the agent's directory.
 pub(crate) const COMPLETED_HOOK_SUBCOMMAND: &str = "agent-completed-hook";
 /// How often an agent answers. One job asks once; it can ask more often, and that changes nothing but its own note.
-pub(crate) const MAX_ANSWERS: u32 = 16;
+const MAX_ANSWERS: u32 = 16;
 
 /// How long the whole hook takes at most. Starting the process comes on top.
 const LIMIT: Duration = Duration::from_millis(1_500);
@@ -49,6 +49,37 @@ pub(crate) struct Note {
     pub(crate) times: AgentTimes,
     /// What the job has used so far; `None` if nothing was measured.
     pub(crate) peaks: Option<Peaks>,
+}
+
+/// The agent's side: what it answers with.
+pub(crate) struct Notes {
+    /// The runner, and what it was told about itself; `None` if jobs get no note.
+    known: Option<(RunnerName, About)>,
+    answers: u32,
+}
+
+impl Notes {
+    pub(crate) fn of(item: &BootItem) -> Self {
+        Self { known: item.about.clone().map(|about| (item.runner.clone(), about)), answers: 0 }
+    }
+
+    /// Whether jobs get a note.
+    pub(crate) fn are_wanted(&self) -> bool {
+        self.known.is_some()
+    }
+
+    /// Returns the answer to a hook; `None` if jobs get no note, or it was asked too often.
+    pub(crate) fn answer(
+        &mut self,
+        ask: String,
+        times: &AgentTimes,
+        measure: impl FnOnce() -> Option<Peaks>,
+    ) -> Option<Note> {
+        let (runner, about) = self.known.as_ref().filter(|_| self.answers < MAX_ANSWERS)?;
+        self.answers += 1;
+        let (runner, about, times) = (runner.clone(), about.clone(), times.clone());
+        Some(Note { ask, at: life::now(), runner, about, times, peaks: measure() })
+    }
 }
 
 /// Why there is no note.

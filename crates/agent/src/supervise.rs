@@ -8,9 +8,7 @@ use std::os::fd::AsFd;
 use std::time::Instant;
 
 use ecsrunner_aws::boot::Taken;
-use ecsrunner_core::id::RunnerName;
 use ecsrunner_core::rules::service::offer::Offer;
-use ecsrunner_core::wire::boot::About;
 use secrecy::SecretString;
 
 use crate::agent_dir::{AgentDir, HookCommands, Rules, Verdict};
@@ -20,11 +18,11 @@ use crate::ending::{Cause, Ending};
 use crate::gauge::Gauge;
 use crate::hook::HOOK_SUBCOMMAND;
 use crate::judge::ListenerEnd;
-use crate::life::{self, Life, Step};
+use crate::life::{Life, Step};
 use crate::lines::{Hint, Hints};
 use crate::listener::{self, Account, Listener};
 use crate::log::Log;
-use crate::note::{COMPLETED_HOOK_SUBCOMMAND, MAX_ANSWERS, Note};
+use crate::note::{COMPLETED_HOOK_SUBCOMMAND, Notes};
 use crate::output::Outputs;
 use crate::phase::Phase;
 use crate::processes::{self, Status};
@@ -50,13 +48,13 @@ pub(crate) fn supervise(
 ) -> Result<Ending, Ending> {
     let account = Account::of(config);
     let offer = taken.item.services.clone();
-    let known = taken.item.about.clone().map(|about| (taken.item.runner.clone(), about));
+    let notes = Notes::of(&taken.item);
     let rules = Rules::from(taken.item);
     let group = account.as_ref().map(|account| account.gid);
     let executable = config.executable.as_str();
     let hooks = HookCommands {
         job_started: [executable, HOOK_SUBCOMMAND],
-        job_completed: known.is_some().then_some([executable, COMPLETED_HOOK_SUBCOMMAND]),
+        job_completed: notes.are_wanted().then_some([executable, COMPLETED_HOOK_SUBCOMMAND]),
         container: [executable, CONTAINER_HOOK_SUBCOMMAND],
     };
     let dir = AgentDir::create(&config.agent_dir, &rules, &hooks, group)?;
@@ -68,8 +66,7 @@ pub(crate) fn supervise(
         dir,
         offer: offer.as_ref(),
         services: Services::default(),
-        known,
-        answers: 0,
+        notes,
         gauge: Gauge::of(config),
         started: Instant::now(),
         listening: None,
@@ -93,10 +90,7 @@ struct Supervisor<'a, W> {
     /// The services of the runner's class, and which classes have others.
     offer: Option<&'a Offer>,
     services: Services,
-    /// What a note says of the runner; `None` if jobs get none.
-    known: Option<(RunnerName, About)>,
-    /// How often a note was asked for.
-    answers: u32,
+    notes: Notes,
     /// Measures the job; `None` where nothing can be measured.
     gauge: Option<Gauge>,
     /// When the listener was first started.
@@ -265,18 +259,8 @@ impl<W: Write> Supervisor<'_, W> {
 
     /// Answers the job-completed hook.
     fn answer(&mut self, ask: String) {
-        let Some((runner, about)) = self.known.as_ref().filter(|_| self.answers < MAX_ANSWERS) else {
-            return;
-        };
-        self.answers += 1;
-        let note = Note {
-            ask,
-            at: life::now(),
-            runner: runner.clone(),
-            about: about.clone(),
-            times: self.life.times().clone(),
-            peaks: self.gauge.as_ref().and_then(|gauge| gauge.measure(Instant::now())),
-        };
+        let measure = || self.gauge.as_ref().and_then(|gauge| gauge.measure(Instant::now()));
+        let Some(note) = self.notes.answer(ask, self.life.times(), measure) else { return };
         if let Err(error) = self.dir.write_note(&note) {
             // The hook says in the job's log that it got no answer.
             self.log.warn("note not written", &[("reason", &error.to_string())]);
