@@ -51,7 +51,9 @@ fn a_task_tells_what_its_job_used_of_its_cgroup() {
                  echo inactive_file 100 > DIR/memory.stat; echo 3000 > DIR/memory.peak; \
                  echo oom_kill 0 > DIR/memory.events; echo usage_usec 5000000 > DIR/cpu.stat; \
                  chmod -R a+rwX DIR; mount --bind DIR /sys/fs/cgroup";
-    let job = "echo usage_usec 7250000 > $CGROUP/cpu.stat; echo oom_kill 2 > $CGROUP/memory.events; \
+    // The agent has measured the start once it has told the job's name.
+    let job = "until test -f ${ACTIONS_RUNNER_HOOK_JOB_STARTED%/*}/job; do sleep 0.02; done; \
+               echo usage_usec 7250000 > $CGROUP/cpu.stat; echo oom_kill 2 > $CGROUP/memory.events; \
                echo 8100 > $CGROUP/memory.current";
     let Some(ended) = with_cgroups(Ecs::start(), files, job) else { return };
     let peaks = record(&ended).peaks.unwrap();

@@ -4,6 +4,7 @@
 //! have no record, and about tasks.
 
 mod evidence;
+mod memory;
 mod text;
 
 use ecsrunner_api::job::JobView;
@@ -11,12 +12,11 @@ use ecsrunner_api::reason::ReasonView;
 use ecsrunner_api::runner::RunnerView;
 use ecsrunner_aws::task::TaskInfo;
 use ecsrunner_core::decide::rerun::note;
-use ecsrunner_core::decide::right_size::with_more_memory;
-use ecsrunner_core::id::{Repository, RunnerName};
-use ecsrunner_core::reason::{Code, Reason};
+use ecsrunner_core::id::RunnerName;
+use ecsrunner_core::reason::Code;
 use ecsrunner_core::records::job::JobStage;
 use ecsrunner_core::records::runner::EndingKind;
-use ecsrunner_core::rules::class::Class;
+use ecsrunner_core::rules::class::Catalogue;
 use ecsrunner_github::operator::Delivered;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -94,8 +94,10 @@ async fn recorded(deployment: &Deployment, job: JobView) -> Result<Answer, Failu
     runners.sort_by_key(RunnerView::began);
     let tasks = evidence::tasks(deployment, &runners).await;
     let github = if job.is_past() { None } else { evidence::of_job(deployment, &job).await };
-    let because = because(&job, &runners, deployment);
-    let next = memory_advice(deployment, &job, because.as_ref());
+    // Without a configuration, such as with the URL of a local server alone, no class is known.
+    let catalogue = deployment.rules().map(|rules| rules.catalogue).unwrap_or_default();
+    let because = because(&job, &runners, &catalogue);
+    let next = memory::advice(&catalogue, &job, because.as_ref());
     let id = job.id;
     Ok(Answer {
         id,
@@ -111,7 +113,7 @@ async fn recorded(deployment: &Deployment, job: JobView) -> Result<Answer, Failu
 }
 
 /// Returns the job's own reason, or else its runner's.
-fn because(job: &JobView, runners: &[RunnerView], deployment: &Deployment) -> Option<ReasonView> {
+fn because(job: &JobView, runners: &[RunnerView], catalogue: &Catalogue) -> Option<ReasonView> {
     let of_runner = |runner: &RunnerView| {
         let ending = runner.ending.filter(|ending| *ending != EndingKind::Completed);
         let of_ending = || Some(ReasonView::of(&ending?.code().into()));
@@ -122,44 +124,8 @@ fn because(job: &JobView, runners: &[RunnerView], deployment: &Deployment) -> Op
         return None;
     }
     let its = runners.iter().find(|runner| job.runner.as_ref() == Some(&runner.name));
-    let by_kernel = |runner: &RunnerView| {
-        let kills =
-            runner.peaks.filter(|_| runner.job == Some(job.id))?.oom_kills.filter(|kills| *kills > 0)?;
-        let words = format!("the kernel killed {kills} of its processes");
-        let class = class_of(deployment, &runner.class);
-        let has = class.map(|class| format!("class `{}` has {} MiB: ", class.name, class.size.memory()));
-        Some(ReasonView::of(&Reason::with(Code::OutOfMemory, has.unwrap_or_default() + &words)))
-    };
-    job.reason.clone().or_else(|| its.and_then(of_runner)).or_else(|| its.and_then(by_kernel))
-}
-
-/// Returns a class of the deployment; `None` if it is gone, or the rules cannot be read.
-fn class_of(deployment: &Deployment, name: &str) -> Option<Class> {
-    let catalogue = deployment.rules().ok()?.catalogue;
-    catalogue.iter().find(|class| class.name.as_str() == name).cloned()
-}
-
-/// Returns which class would fit a job that ran out of memory.
-fn memory_advice(deployment: &Deployment, job: &JobView, because: Option<&ReasonView>) -> Option<String> {
-    because.filter(|because| because.code.known() == Some(Code::OutOfMemory))?;
-    let present = class_of(deployment, job.class.as_deref()?)?;
-    let (catalogue, repository) =
-        (deployment.rules().ok()?.catalogue, Repository::parse(&job.repository).ok()?);
-    let again = "then run the job again";
-    Some(match with_more_memory(&catalogue, &present, &repository) {
-        Some(larger) => format!(
-            "let the job use less memory than the {} MiB of class `{}`, or put `class:{}` into its `runs-on`, which has {} MiB; {again}",
-            present.size.memory(),
-            present.name,
-            larger.name,
-            larger.size.memory()
-        ),
-        None => format!(
-            "let the job use less memory than the {} MiB of class `{}`, or add a class with more: none that could take it has more; {again}",
-            present.size.memory(),
-            present.name
-        ),
-    })
+    let of_runner = job.reason.clone().or_else(|| its.and_then(of_runner));
+    of_runner.or_else(|| memory::killed(job, its?, catalogue))
 }
 
 impl Answer {

@@ -184,6 +184,7 @@ fn help_goes_to_standard_output() {
           --label <LABEL=CLASS>          Class that serves jobs with this label (repeatable)
           --logs <DIR>                   Write the log of each job to this directory
           --jobs <N>                     Run N short jobs instead of a workflow (1 to 256)
+          --summary                      Show each job's summary, with a note about its runner
           --json                         Print the result as JSON
           --web                          Keep serving the web page after the jobs end, until Ctrl-C
       -h, --help                         Print help
@@ -448,7 +449,8 @@ fn the_demos_json_is_one_document_of_the_documented_shape() {
           "queued_at": "[time]",
           "runner": "[runner name]",
           "started_at": "[time]",
-          "steps": "[steps]"
+          "steps": "[steps]",
+          "summaries": []
         },
         {
           "annotations": [],
@@ -464,7 +466,8 @@ fn the_demos_json_is_one_document_of_the_documented_shape() {
           "queued_at": "[time]",
           "runner": "[runner name]",
           "started_at": "[time]",
-          "steps": "[steps]"
+          "steps": "[steps]",
+          "summaries": []
         }
       ],
       "left": {
@@ -499,7 +502,7 @@ fn the_demo_shows_the_note_in_each_jobs_summary() {
     let output = ecsrunner(dir.path()).args(["demo", "--summary", "--jobs", "1"]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    for part in ["summary of job-1, Complete runner:", "### The runner of this job", "| cost here | $"] {
+    for part in ["summary of job 1, Complete runner:", "### The runner of this job", "| cost here | $"] {
         assert!(text.contains(part), "{part}: {text}");
     }
 }

@@ -45,7 +45,7 @@ impl Needs {
     #[expect(clippy::cast_precision_loss, reason = "a per cent is small")]
     pub fn fit(&self, size: Size, present: Size) -> bool {
         const MIB: u64 = 1024 * 1024;
-        let room = |mib: u64| mib * MIB / 100 * STORAGE_PERCENT;
+        let room = |mib: u64| mib * MIB * STORAGE_PERCENT / 100;
         let has_memory = self.memory_bytes <= room(u64::from(size.memory()))
             && (!self.out_of_memory || size.memory() > present.memory());
         let has_disk =
@@ -138,7 +138,7 @@ mod tests {
     fn needs() -> Needs {
         Needs {
             cpus: 0.7,
-            memory_bytes: 2048 * MIB / 100 * 80,
+            memory_bytes: 2048 * MIB * 80 / 100,
             disk_bytes: Some(16 * 1024 * MIB),
             throttled_percent: Some(10),
             out_of_memory: false,

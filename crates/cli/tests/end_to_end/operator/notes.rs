@@ -63,13 +63,16 @@ async fn each_number_of_a_jobs_note_is_in_its_runners_record() {
         let name = runner["name"].as_str().unwrap();
 
         assert_eq!(rows["runner"], format!("`{name}`"));
-        let (class, capacity) = (runner["class"].as_str().unwrap(), runner["capacity_provider"].as_str().unwrap());
+        let (class, capacity) =
+            (runner["class"].as_str().unwrap(), runner["capacity_provider"].as_str().unwrap());
         assert_eq!(rows["class"], format!("`{class}`: 0.5 vCPU, 1024 MiB, {capacity}"));
         let time = |name: &str| rows[name].split([',', ' ']).next().unwrap().parse::<Timestamp>().unwrap();
         let millis = |at: Option<Timestamp>| at.unwrap().as_millisecond();
         assert_eq!(time("requested").as_millisecond(), millis(at(runner, "reserved")));
         let [started, _, _, _, session_made, job_acquired, _] = agent_times(&testbed, runner).steps();
-        for (name, recorded) in [("booted", started), ("listening", session_made), ("job begun", job_acquired)] {
+        for (name, recorded) in
+            [("booted", started), ("listening", session_made), ("job begun", job_acquired)]
+        {
             assert_eq!(time(name).as_millisecond(), millis(recorded), "{name}: {note}");
         }
         let later = |name: &str| rows[name].split(", ").nth(1).unwrap();
@@ -80,7 +83,8 @@ async fn each_number_of_a_jobs_note_is_in_its_runners_record() {
         // On one machine nothing is measured.
         assert_eq!((rows["used"], &runner["peaks"]), ("not measured", &Value::Null));
 
-        let launched = ["starting", "booted", "busy"].into_iter().find_map(|stage| at(runner, stage)).unwrap();
+        let launched =
+            ["starting", "booted", "busy"].into_iter().find_map(|stage| at(runner, stage)).unwrap();
         let words: Vec<&str> = rows["cost here"].split([' ', ',']).collect();
         let until: Timestamp = words[2].parse().unwrap();
         let size = Size::new(512, 1024, None, Arch::X64).unwrap();
@@ -94,7 +98,9 @@ async fn each_number_of_a_jobs_note_is_in_its_runners_record() {
         let hosted = runner["hosted_usd"].as_f64().unwrap();
         assert_eq!(
             rows["on a runner that GitHub hosts"],
-            format!("${hosted:.6} for {minutes} min on Linux 2-core, at list prices of {HOSTED_PRICES_AS_OF}")
+            format!(
+                "${hosted:.6} for {minutes} min on Linux 2-core, at list prices of {HOSTED_PRICES_AS_OF}"
+            )
         );
 
         assert!(note.ends_with(&format!("`ecsrunner why {name}` in deployment `test`.\n")), "{note}");
@@ -128,13 +134,22 @@ async fn what_was_not_measured_is_told_so_by_each_command() {
         let job = run(&testbed).await["id"].to_string();
         server.api().until("the runner to be gone", |api| api.runners_in("gone").len() == 1).await;
         let told = tell(&server, &["runs", "list", "--peaks"]).await.replace(&job, "[job]");
-        insta::assert_snapshot!(told, @"");
+        insta::assert_snapshot!(told, @r"
+        exit code 0
+        --- stdout
+        [job]	build	small	[span]	—	—	—	—	—
+        --- stderr
+        ");
         let sizes = json_of(&server, &["costs", "--right-size", "--json"]).await;
         assert_eq!(fields(&sizes), "prices_as_of rows rules since");
         assert_eq!(sizes["rows"], json!([]));
         assert_eq!(fields(&sizes["rules"]), "cpu_percent disk_percent memory_percent runs throttled_percent");
-        insta::assert_snapshot!(tell(&server, &["costs", "--right-size", "--by", "day"]).await, @"");
-        insta::assert_snapshot!(tell(&server, &["why", "ecsr-test-abcdefg234-01arz3ndektsv4rrffq69g5fav"]).await, @"");
+        let told = tell(&server, &["costs", "--right-size", "--by", "day"]).await;
+        assert!(told.starts_with("exit code 2\n") && told.contains("cannot be used with"), "{told}");
+        let absent = "ecsr-test-abcdefg234-01arz3ndektsv4rrffq69g5fav";
+        let told = tell(&server, &["why", absent]).await;
+        let has_none = format!("has no runner `{absent}`");
+        assert!(told.starts_with("exit code 4\n") && told.contains(&has_none), "{told}");
     })
     .await;
 }
