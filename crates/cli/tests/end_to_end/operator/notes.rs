@@ -140,7 +140,9 @@ async fn what_was_not_measured_is_told_so_by_each_command() {
         [job]	build	small	[span]	—	—	—	—	—
         --- stderr
         ");
-        let sizes = json_of(&server, &["costs", "--right-size", "--json"]).await;
+        // The classes are in the server's configuration, which its state directory leads to.
+        let state = testbed.state().display().to_string();
+        let sizes = json_of(&server, &["costs", "--right-size", "--json", "--local", &state]).await;
         assert_eq!(fields(&sizes), "prices_as_of rows rules since");
         assert_eq!(sizes["rows"], json!([]));
         assert_eq!(fields(&sizes["rules"]), "cpu_percent disk_percent memory_percent runs throttled_percent");
