@@ -233,6 +233,7 @@ variable "policy" {
     rerun_repositories  = optional(list(string))
     on_failure          = optional(string)
     fail_after_minutes  = optional(number)
+    job_summary         = optional(bool)
   })
   default  = {}
   nullable = false

@@ -16,12 +16,13 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use ecsrunner_core::rules::policy::Policy;
-use ecsrunner_core::wire::boot::{BootItem, Fail};
+use ecsrunner_core::wire::boot::{Again, BootItem, Fail};
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, geteuid, mkfifo};
 use serde::{Deserialize, Serialize};
 
+use crate::note::Note;
 use crate::services::offered::{self, Offered};
 
 /// The rules that the hook applies: the part of the boot item that a job may see.
@@ -30,17 +31,30 @@ pub(crate) struct Rules {
     pub(crate) policy: Policy,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) fail: Option<Fail>,
+    /// Jobs that are run again because their runner was lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) reruns: Vec<Again>,
 }
 
 impl From<BootItem> for Rules {
     fn from(item: BootItem) -> Self {
-        Self { policy: item.policy, fail: item.fail }
+        Self { policy: item.policy, fail: item.fail, reruns: item.reruns }
     }
 }
 
 /// `job-started.sh`: the official runner accepts only hooks that end in `.sh` or `.ps1`.
 pub(crate) fn script_path(dir: &Path) -> PathBuf {
     dir.join("job-started.sh")
+}
+
+/// `job-completed.sh`, which is there only if jobs get a note.
+pub(crate) fn completed_script_path(dir: &Path) -> PathBuf {
+    dir.join("job-completed.sh")
+}
+
+/// `note.json`, a [`crate::note::Note`], once a hook has asked for it.
+pub(crate) fn note_path(dir: &Path) -> PathBuf {
+    dir.join("note.json")
 }
 
 /// `policy.json`, a [`Rules`].
@@ -75,11 +89,14 @@ pub(crate) enum Verdict {
     Allowed,
     /// The job is refused, for a reason of one printable sentence.
     Refused(String),
+    /// No verdict: the job has ended, and its hook asks for the note. The answer has this text.
+    Note(String),
 }
 
 impl Verdict {
     const REFUSED: &str = "refused ";
     const ALLOWED: &str = "allowed";
+    const NOTE: &str = "note ";
     const SENTENCE_CHARS: usize = 300;
 
     /// The line, short enough for an atomic write to a FIFO.
@@ -87,6 +104,7 @@ impl Verdict {
         match self {
             Self::Allowed => format!("{}\n", Self::ALLOWED),
             Self::Refused(reason) => format!("{}{}\n", Self::REFUSED, Self::printable(reason)),
+            Self::Note(ask) => format!("{}{}\n", Self::NOTE, Self::printable(ask)),
         }
     }
 
@@ -94,6 +112,9 @@ impl Verdict {
     fn parse(line: &str) -> Option<Self> {
         if line == Self::ALLOWED {
             return Some(Self::Allowed);
+        }
+        if let Some(ask) = line.strip_prefix(Self::NOTE) {
+            return Some(Self::Note(Self::printable(ask)));
         }
         Some(Self::Refused(Self::printable(line.strip_prefix(Self::REFUSED)?)))
     }
@@ -104,9 +125,11 @@ impl Verdict {
     }
 }
 
-/// The words of the hooks' commands. The agent's directory is appended to both.
+/// The words of the hooks' commands. The agent's directory is appended to each.
 pub(crate) struct HookCommands<'a> {
     pub(crate) job_started: [&'a str; 2],
+    /// `None` if jobs get no note.
+    pub(crate) job_completed: Option<[&'a str; 2]>,
     pub(crate) container: [&'a str; 2],
 }
 
@@ -123,6 +146,7 @@ pub(crate) enum AgentDirError {
 pub(crate) struct AgentDir {
     path: PathBuf,
     fifo: File,
+    has_completed_hook: bool,
 }
 
 impl AgentDir {
@@ -142,15 +166,25 @@ impl AgentDir {
             let text = script(&[program, subcommand, &own]);
             write_new(&file, text.as_bytes(), 0o755).map_err(failed(file))?;
         }
+        if let Some([program, subcommand]) = hooks.job_completed {
+            let file = completed_script_path(path);
+            let text = harmless_script(&[program, subcommand, &own]);
+            write_new(&file, text.as_bytes(), 0o755).map_err(failed(file))?;
+        }
         let text = serde_json::to_vec(rules).map_err(io::Error::other);
         text.and_then(|text| write_new(&rules_path(path), &text, 0o644)).map_err(failed(rules_path(path)))?;
         let fifo = open_fifo(&verdicts_path(path), group).map_err(failed(verdicts_path(path)))?;
-        Ok(Self { path: path.to_owned(), fifo })
+        Ok(Self { path: path.to_owned(), fifo, has_completed_hook: hooks.job_completed.is_some() })
     }
 
     /// The job-started hook's absolute path.
     pub(crate) fn script(&self) -> PathBuf {
         script_path(&self.path)
+    }
+
+    /// The job-completed hook's absolute path, if there is one.
+    pub(crate) fn completed_script(&self) -> Option<PathBuf> {
+        self.has_completed_hook.then(|| completed_script_path(&self.path))
     }
 
     /// The container hook's absolute path.
@@ -164,6 +198,18 @@ impl AgentDir {
         let new = self.path.join("job.new");
         write_new(&new, name.as_bytes(), 0o644)?;
         fs::rename(new, job_path(&self.path))
+    }
+
+    /// Answers the job-completed hook. An earlier answer is replaced.
+    pub(crate) fn write_note(&self, note: &Note) -> io::Result<()> {
+        let new = self.path.join("note.new");
+        let json = serde_json::to_vec(note).map_err(io::Error::other)?;
+        let written = write_new(&new, &json, 0o644).and_then(|()| fs::rename(&new, note_path(&self.path)));
+        if written.is_err() {
+            // It would be in the way of the next one.
+            let _ = fs::remove_file(&new);
+        }
+        written
     }
 
     /// Writes what the container hook needs to know about services.
@@ -193,7 +239,9 @@ impl AgentDir {
 
 impl Drop for AgentDir {
     fn drop(&mut self) {
-        for file in [script_path, container_script_path, rules_path, job_path, offered::path, verdicts_path] {
+        let scripts = [script_path, completed_script_path, container_script_path];
+        let data = [rules_path, job_path, offered::path, verdicts_path, note_path];
+        for file in scripts.into_iter().chain(data) {
             let file = file(&self.path);
             // The file may be gone already.
             let _ = fs::remove_file(file);
@@ -260,6 +308,12 @@ fn script(words: &[&str]) -> String {
     format!("#!/bin/sh\nexec {}\n", words.join(" "))
 }
 
+/// A script that executes this command and ends with 0 in any case, also if there is no such program any more.
+fn harmless_script(words: &[&str]) -> String {
+    let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
+    format!("#!/bin/sh\n{} || :\nexit 0\n", words.join(" "))
+}
+
 /// Quotes a word for a shell's command line.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
@@ -275,10 +329,18 @@ mod tests {
         assert_eq!(quoted("it's"), r"'it'\''s'");
     }
 
-    const HOOKS: HookCommands<'_> = HookCommands { job_started: ["agent", "a"], container: ["agent", "b"] };
+    const HOOKS: HookCommands<'_> = HookCommands {
+        job_started: ["agent", "a"],
+        job_completed: Some(["agent", "c"]),
+        container: ["agent", "b"],
+    };
 
     fn rules() -> Rules {
-        Rules { policy: serde_json::from_str(r#"{"repositories":["*"]}"#).unwrap(), fail: None }
+        Rules {
+            policy: serde_json::from_str(r#"{"repositories":["*"]}"#).unwrap(),
+            fail: None,
+            reruns: Vec::new(),
+        }
     }
 
     #[test]
@@ -315,8 +377,9 @@ mod tests {
     }
 
     #[test]
-    fn only_the_two_words_of_the_hook_mean_something() {
-        for verdict in [Verdict::Allowed, Verdict::Refused("its event is not allowed".into())] {
+    fn only_the_words_of_the_hooks_mean_something() {
+        let note = Verdict::Note("0f".into());
+        for verdict in [Verdict::Allowed, Verdict::Refused("its event is not allowed".into()), note] {
             assert_eq!(Verdict::parse(verdict.line().trim_end()), Some(verdict));
         }
         for line in ["", "x", "allowed ", "ALLOWED", "refused"] {

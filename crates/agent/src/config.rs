@@ -38,7 +38,7 @@ macro_rules! variables {
 variables! {
     BOOT_TABLE = environment::BOOT_TABLE, None, "Name of the DynamoDB table that holds the boot item.";
     BOOT_ROLE = environment::BOOT_ROLE, None, "Unique id of the task's role; this id followed by the task's id is the key of the boot item.";
-    METADATA = "ECS_CONTAINER_METADATA_URI_V4", None, "ECS's endpoint for the task's id and the states of its containers; ECS sets it.";
+    METADATA = "ECS_CONTAINER_METADATA_URI_V4", None, "ECS's endpoint for the task's id, and for the states and the statistics of its containers; ECS sets it.";
     RELATIVE_CREDENTIALS = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", None, "ECS's path for the credentials of the task's role; ECS sets it.";
     FULL_CREDENTIALS = "AWS_CONTAINER_CREDENTIALS_FULL_URI", None, "The same, where the variable above is not set.";
     CREDENTIALS_TOKEN = "AWS_CONTAINER_AUTHORIZATION_TOKEN", None, "Sent to the URL above.";
@@ -130,7 +130,11 @@ pub struct Supervision {
     pub service_dir: Option<PathBuf>,
     /// The Docker engine of the task; `None` unless its class has one.
     pub docker: Option<DockerConfig>,
-    /// ECS's endpoint for the states of the task's containers; `None` outside of a task.
+    /// Whether the agent runs in an ECS task, whose cgroup and file system are its job's alone.
+    #[serde(default)]
+    pub in_task: bool,
+    /// ECS's endpoint for the states of the task's containers and their statistics; `None` outside of a task, or once
+    /// nothing needs it.
     pub metadata: Option<String>,
     /// The task's capacity provider, if known.
     pub capacity_provider: Option<String>,

@@ -15,14 +15,15 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ecsrunner_core::id::Repository;
+use ecsrunner_core::id::{Repository, RunId};
 use ecsrunner_core::rules::policy::{Refusal, Subject};
-use ecsrunner_core::wire::boot::Fail;
+use ecsrunner_core::wire::boot::{Again, Fail};
 use ecsrunner_core::wire::job::JobFacts;
 use nix::fcntl::OFlag;
 use serde::Deserialize;
 
 use crate::agent_dir::{self, Rules, Verdict};
+use crate::note;
 use crate::signals::Signals;
 
 /// The subcommand that runs the hook. Its argument is the agent's directory.
@@ -71,12 +72,28 @@ enum Refused {
 /// verdict, the job's next step could begin.
 pub(crate) fn hook(agent_dir: &Path, lookup: impl Fn(&str) -> Option<OsString>, mut out: impl Write) -> u8 {
     let signals = Signals::install();
-    let Err(reason) = judge(agent_dir, &Environment(lookup)) else {
-        // If this does not reach the agent, it ends the job at the hook limit.
-        let _ = tell_agent(agent_dir, &Verdict::Allowed);
-        return 0;
+    let environment = Environment(lookup);
+    let reason = match judge(agent_dir, &environment) {
+        Ok(again) => {
+            if let Some(again) = again {
+                let (attempt, cause) = (again.attempt, Verdict::printable(&again.cause));
+                let line =
+                    format!("this is attempt {attempt}, because the job's runner was lost before: {cause}");
+                let _ = writeln!(out, "ecsrunner: {line}").and_then(|()| out.flush());
+            }
+            // If this does not reach the agent, it ends the job at the hook limit.
+            let _ = tell_agent(agent_dir, &Verdict::Allowed);
+            return 0;
+        }
+        Err(reason) => reason,
     };
-    let _ = writeln!(out, "ecsrunner refuses this job: {reason}").and_then(|()| out.flush());
+    let sentence = format!("ecsrunner refuses this job: {reason}");
+    let _ = writeln!(out, "{sentence}").and_then(|()| out.flush());
+    // The runner uploads the summary of a step that it ends, too: so it is written before the agent knows. The reason can
+    // hold a stranger's words, and a line in a fence is no Markdown.
+    let summary = environment.text("GITHUB_STEP_SUMMARY");
+    let shown = Verdict::printable(&sentence);
+    let _ = summary.map(|path| note::append(Path::new(&path), &format!("~~~text\n{shown}\n~~~\n")));
     // If the agent is gone, blocking is all that is left to do.
     let _ = tell_agent(agent_dir, &Verdict::Refused(reason.to_string()));
     match signals {
@@ -91,7 +108,7 @@ pub(crate) fn hook(agent_dir: &Path, lookup: impl Fn(&str) -> Option<OsString>, 
 /// machine a runner can run across an upgrade of the executable, and its hook is
 /// then the new one. Such an agent has no `verdicts` FIFO. It reads any text in
 /// its `refusals` FIFO as a refusal.
-fn tell_agent(agent_dir: &Path, verdict: &Verdict) -> io::Result<()> {
+pub(crate) fn tell_agent(agent_dir: &Path, verdict: &Verdict) -> io::Result<()> {
     let open = |path| OpenOptions::new().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
     match (open(agent_dir::verdicts_path(agent_dir)), verdict) {
         (Ok(mut fifo), _) => fifo.write_all(verdict.line().as_bytes()),
@@ -99,14 +116,15 @@ fn tell_agent(agent_dir: &Path, verdict: &Verdict) -> io::Result<()> {
             let line = format!("{}\n", Verdict::printable(reason));
             open(agent_dir::refusals_path(agent_dir))?.write_all(line.as_bytes())
         }
-        (Err(error), Verdict::Allowed) => Err(error),
+        (Err(error), Verdict::Allowed | Verdict::Note(_)) => Err(error),
     }
 }
 
+/// Judges the job. Returns its rerun, if it is one of a job whose runner was lost.
 fn judge(
     agent_dir: &Path,
     environment: &Environment<impl Fn(&str) -> Option<OsString>>,
-) -> Result<(), Refused> {
+) -> Result<Option<Again>, Refused> {
     let rules =
         fs::read(agent_dir::rules_path(agent_dir)).map_err(|error| Refused::Rules(error.to_string()))?;
     let rules: Rules = serde_json::from_slice(&rules).map_err(|error| Refused::Rules(error.to_string()))?;
@@ -122,29 +140,34 @@ fn judge(
         event: Some(&name),
         head_repository: head.as_ref(),
     })?;
+    // GitHub may have given this runner another job of the same pool than the one that is to fail. It is refused too:
+    // with another sentence.
     match &rules.fail {
-        Some(fail) if is_meant(fail, agent_dir, environment)? => Err(Refused::Fail(fail.reason.clone())),
+        Some(fail) if is_this_job((fail.run, fail.attempt, &fail.job), agent_dir, environment)? => {
+            Err(Refused::Fail(fail.reason.clone()))
+        }
         Some(fail) => Err(Refused::FailsOther(fail.clone())),
-        None => Ok(()),
+        None => Ok(rules.reruns.into_iter().find(|again| {
+            // A job does not fail because it cannot be told what it is.
+            is_this_job((again.run, again.attempt, &again.job), agent_dir, environment).unwrap_or(false)
+        })),
     }
 }
 
-/// Whether this is the job that is to fail. GitHub may have given this runner
-/// another job of the same pool, which is refused too: with another sentence.
-fn is_meant(
-    fail: &Fail,
+/// Whether this is the job of this run, attempt and name.
+fn is_this_job(
+    (run, attempt, job): (RunId, u32, &str),
     agent_dir: &Path,
     environment: &Environment<impl Fn(&str) -> Option<OsString>>,
 ) -> Result<bool, Refused> {
     let number =
         |name: &'static str| environment.text(name)?.parse::<u64>().map_err(|_| Refused::Variable(name));
-    if number("GITHUB_RUN_ID")? != fail.run.get() || number("GITHUB_RUN_ATTEMPT")? != u64::from(fail.attempt)
-    {
+    if number("GITHUB_RUN_ID")? != run.get() || number("GITHUB_RUN_ATTEMPT")? != u64::from(attempt) {
         return Ok(false);
     }
     // GITHUB_JOB is the job's key in the workflow file. It is also the display
     // name if the job has no `name` and no matrix.
-    let is_its_name = |name: &str| *JobFacts::cut(name) == *fail.job;
+    let is_its_name = |name: &str| *JobFacts::cut(name) == *job;
     if is_its_name(&environment.text("GITHUB_JOB")?) {
         return Ok(true);
     }

@@ -7,7 +7,7 @@
 //! order of execution: [`config`], `boot`, `scrub`, `agent_dir`, `env_file`,
 //! `engine`, `services`, `listener`, `supervise`, `judge`. In a container the process executes itself
 //! again after `boot`, so that nothing from AWS is left in it. `hook` and
-//! `container_hook` run inside the job.
+//! `container_hook` run inside the job, and so does `note`, after its last step.
 //!
 //! Calls to GitHub do not belong here, nor does any decision about other
 //! runners. There is no async runtime: the agent must leave the memory to the job.
@@ -32,6 +32,8 @@ mod stopping;
 mod signals;
 mod processes;
 mod watch;
+mod gauge;
+mod note;
 mod judge;
 mod ending;
 mod log;
@@ -59,6 +61,7 @@ use crate::hook::{HOOK_SUBCOMMAND, hook};
 use crate::life::Life;
 use crate::listener::LISTENER_SUBCOMMAND;
 use crate::log::Log;
+use crate::note::COMPLETED_HOOK_SUBCOMMAND;
 use crate::scrub::SUPERVISE_SUBCOMMAND;
 use crate::services::{SERVICE_SUBCOMMAND, become_service};
 use crate::signals::Signals;
@@ -77,6 +80,11 @@ pub fn subcommand(arguments: &[OsString]) -> Option<ExitCode> {
         [first, agent_dir] if first == HOOK_SUBCOMMAND => {
             let lookup = |name: &str| env::var_os(name);
             Some(ExitCode::from(hook(Path::new(agent_dir), lookup, io::stdout())))
+        }
+        [first, agent_dir] if first == COMPLETED_HOOK_SUBCOMMAND => {
+            let lookup = |name: &str| env::var_os(name);
+            note::write(Path::new(agent_dir), lookup, io::stdout());
+            Some(ExitCode::SUCCESS)
         }
         [first, agent_dir @ ..] if first == CONTAINER_HOOK_SUBCOMMAND && agent_dir.len() <= 1 => {
             let agent_dir = agent_dir.first().map(Path::new);

@@ -3,6 +3,7 @@
 use ecsrunner_core::id::RunnerName;
 use ecsrunner_core::rules::image::RunnerVersion;
 use ecsrunner_core::wire::exit_record::{AgentTimes, ExitRecord};
+use ecsrunner_core::wire::peaks::Peaks;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,9 @@ pub(crate) struct Life {
     times: AgentTimes,
     runner: Option<RunnerName>,
     runner_version: Option<RunnerVersion>,
+    /// What the job used, once it has ended.
+    #[serde(skip)]
+    peaks: Option<Peaks>,
 }
 
 /// A step of an agent's life.
@@ -33,7 +37,7 @@ pub(crate) enum Step {
 impl Life {
     pub(crate) fn begin() -> Self {
         let times = AgentTimes { started: Some(now()), ..AgentTimes::default() };
-        Self { times, runner: None, runner_version: None }
+        Self { times, runner: None, runner_version: None, peaks: None }
     }
 
     pub(crate) fn took_boot_item(&mut self, runner: &RunnerName) {
@@ -66,11 +70,22 @@ impl Life {
     pub(crate) fn record(&self, ending: &Ending) -> ExitRecord {
         let how = (ending.exit, reason(ending.exit), ending.detail.as_str());
         ExitRecord::new(now(), how, self.runner.clone(), self.runner_version, self.times.clone())
+            .with_peaks(self.peaks)
+    }
+
+    /// Notes what the job used. The first measurement counts: it was made when the job ended.
+    pub(crate) fn used(&mut self, peaks: Option<Peaks>) {
+        self.peaks = self.peaks.or(peaks);
+    }
+
+    /// The steps so far.
+    pub(crate) fn times(&self) -> &AgentTimes {
+        &self.times
     }
 }
 
 /// The time in whole milliseconds, as control planes keep it.
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }

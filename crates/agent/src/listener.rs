@@ -45,6 +45,8 @@ const DOCKER_CONTEXT: &str = "DOCKER_CONTEXT";
 /// The listener reads this one and removes it from its own environment.
 const JIT_CONFIG: &str = "ACTIONS_RUNNER_INPUT_JITCONFIG";
 const HOOK: &str = "ACTIONS_RUNNER_HOOK_JOB_STARTED";
+/// Set only if jobs get a note about their runner.
+const COMPLETED_HOOK: &str = "ACTIONS_RUNNER_HOOK_JOB_COMPLETED";
 /// Set only if the class declares services, or if there is no Docker: the runner then
 /// calls the container hook.
 const CONTAINER_HOOKS: &str = "ACTIONS_RUNNER_CONTAINER_HOOKS";
@@ -193,6 +195,9 @@ impl Listener {
             .env(HOOK, dir.script())
             .env(DEPRECATED_EXIT_CODE, "1")
             .env(JIT_CONFIG, jit.expose_secret());
+        if let Some(script) = dir.completed_script() {
+            command.env(COMPLETED_HOOK, script);
+        }
         if let Some(tmp_dir) = &listener.tmp_dir {
             command.env(TMPDIR, tmp_dir);
         }

@@ -15,13 +15,14 @@ use ecsrunner_aws::boot::Taken;
 use ecsrunner_core::id::RunnerName;
 use ecsrunner_core::rules::policy::Policy;
 use ecsrunner_core::rules::service::offer::Offer;
-use ecsrunner_core::wire::boot::{BootItem, Fail};
+use ecsrunner_core::wire::boot::{About, Again, BootItem, Fail};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::{dup2_stdin, execve};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Supervision;
+use crate::gauge;
 use crate::life::Life;
 
 /// The subcommand that continues the agent after it has executed itself again.
@@ -34,6 +35,8 @@ struct Passed {
     policy: Policy,
     fail: Option<Fail>,
     services: Option<Offer>,
+    about: Option<About>,
+    reruns: Vec<Again>,
     jit: String,
     supervision: Supervision,
     life: Life,
@@ -58,8 +61,9 @@ pub(crate) fn reexecute(
     life: &Life,
 ) -> Result<Infallible, ScrubError> {
     let mut supervision = supervision.clone();
-    // The path of the metadata stays behind where no service needs it.
-    if taken.item.services.as_ref().is_none_or(|offer| offer.services.is_empty()) {
+    // The path of the metadata stays behind where neither a service nor a measurement needs it.
+    let has_services = taken.item.services.as_ref().is_some_and(|offer| !offer.services.is_empty());
+    if !has_services && gauge::has_cgroup() {
         supervision.metadata = None;
     }
     let executable = supervision.executable.clone();
@@ -68,6 +72,8 @@ pub(crate) fn reexecute(
         policy: taken.item.policy.clone(),
         fail: taken.item.fail.clone(),
         services: taken.item.services.clone(),
+        about: taken.item.about.clone(),
+        reruns: taken.item.reruns.clone(),
         jit: taken.jit.expose_secret().to_owned(),
         supervision,
         life: life.clone(),
@@ -99,6 +105,13 @@ pub(crate) fn unpack() -> Result<(Taken, Supervision, Life), ScrubError> {
     read.and(emptied.map(|()| 0)).map_err(ScrubError::Pack)?;
     let passed: Passed = serde_json::from_slice(&bytes).map_err(|_| ScrubError::Unpack)?;
     let runner = RunnerName::parse(&passed.runner).map_err(|_| ScrubError::Unpack)?;
-    let item = BootItem { runner, policy: passed.policy, fail: passed.fail, services: passed.services };
+    let item = BootItem {
+        runner,
+        policy: passed.policy,
+        fail: passed.fail,
+        services: passed.services,
+        about: passed.about,
+        reruns: passed.reruns,
+    };
     Ok((Taken { item, jit: SecretString::from(passed.jit) }, passed.supervision, passed.life))
 }

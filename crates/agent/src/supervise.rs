@@ -16,12 +16,14 @@ use crate::config::{Limits, Supervision};
 use crate::container_hook::CONTAINER_HOOK_SUBCOMMAND;
 use crate::ending::{Cause, Ending};
 use crate::engine::{Engine, Keeper};
+use crate::gauge::Gauge;
 use crate::hook::HOOK_SUBCOMMAND;
 use crate::judge::ListenerEnd;
 use crate::life::{Life, Step};
 use crate::lines::{Hint, Hints};
 use crate::listener::{self, Account, Containers, Listener};
 use crate::log::Log;
+use crate::note::{COMPLETED_HOOK_SUBCOMMAND, Notes};
 use crate::output::Outputs;
 use crate::phase::Phase;
 use crate::processes::{self, Status};
@@ -50,11 +52,13 @@ pub(crate) fn supervise(
     let offer = taken.item.services.clone();
     // A runner that only fails a job needs none.
     let needs_engine = taken.item.fail.is_none();
+    let notes = Notes::of(&taken.item);
     let rules = Rules::from(taken.item);
     let group = account.as_ref().map(|account| account.gid);
     let executable = config.executable.as_str();
     let hooks = HookCommands {
         job_started: [executable, HOOK_SUBCOMMAND],
+        job_completed: notes.are_wanted().then_some([executable, COMPLETED_HOOK_SUBCOMMAND]),
         container: [executable, CONTAINER_HOOK_SUBCOMMAND],
     };
     let dir = AgentDir::create(&config.agent_dir, &rules, &hooks, group)?;
@@ -71,6 +75,8 @@ pub(crate) fn supervise(
         dir,
         offer: offer.as_ref(),
         services: Services::default(),
+        notes,
+        gauge: Gauge::of(config),
         started: Instant::now(),
         listening: None,
         phase: Phase::Starting,
@@ -99,6 +105,9 @@ struct Supervisor<'a, W> {
     services: Services,
     /// The task's Docker engine, in a Docker class.
     engine: Option<Engine>,
+    notes: Notes,
+    /// Measures the job; `None` where nothing can be measured.
+    gauge: Option<Gauge>,
     /// When the listener was first started.
     started: Instant,
     /// When a listener first listened for jobs.
@@ -170,6 +179,8 @@ impl<W: Write> Supervisor<'_, W> {
         self.log
             .info("listener started", &[("pid", &pid), ("retries", &retries), ("elapsed_ms", &elapsed_ms)]);
         let status = self.follow(&listener, &mut outputs);
+        // A job that was ended with its listener has no end of its own.
+        self.measure();
         // The listener's last lines are needed to judge its end.
         self.read_rest(&mut outputs);
         self.kill_rest();
@@ -221,6 +232,9 @@ impl<W: Write> Supervisor<'_, W> {
             {
                 return status;
             }
+            if let Some(gauge) = &mut self.gauge {
+                gauge.look(Instant::now());
+            }
             self.look(listener);
             if self.on_time(listener) {
                 return Status::Stuck;
@@ -250,8 +264,29 @@ impl<W: Write> Supervisor<'_, W> {
         fds.push(self.dir.fifo());
         fds.extend(outputs.open().map(AsFd::as_fd));
         let deadline = self.deadline().0;
-        let look_at = self.watching().map(Watch::next_at);
-        signals::wait(&fds, look_at.map_or(deadline, |at| at.min(deadline)));
+        let measured_at = self.gauge.as_ref().filter(|_| self.is_running()).and_then(Gauge::next_at);
+        let next = [self.watching().map(Watch::next_at), measured_at].into_iter().flatten().min();
+        signals::wait(&fds, next.map_or(deadline, |at| at.min(deadline)));
+    }
+
+    fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Running { .. })
+    }
+
+    /// Measures what the job has used. Only the first measurement of its end counts.
+    fn measure(&mut self) {
+        let peaks = self.gauge.as_ref().and_then(|gauge| gauge.measure(Instant::now()));
+        self.life.used(peaks);
+    }
+
+    /// Answers the job-completed hook.
+    fn answer(&mut self, ask: String) {
+        let measure = || self.gauge.as_ref().and_then(|gauge| gauge.measure(Instant::now()));
+        let Some(note) = self.notes.answer(ask, self.life.times(), measure) else { return };
+        if let Err(error) = self.dir.write_note(&note) {
+            // The hook says in the job's log that it got no answer.
+            self.log.warn("note not written", &[("reason", &error.to_string())]);
+        }
     }
 
     /// The watch over a job that runs and is not being ended.
@@ -327,6 +362,10 @@ impl<W: Write> Supervisor<'_, W> {
     }
 
     fn on_verdict(&mut self, listener: &Listener, verdict: Verdict) {
+        let verdict = match verdict {
+            Verdict::Note(ask) => return self.answer(ask),
+            verdict => verdict,
+        };
         // A job can write any number of verdicts, so only a new one is logged.
         if !matches!((&self.verdict, &verdict), (None, _) | (Some(Verdict::Allowed), Verdict::Refused(_))) {
             return;
@@ -341,7 +380,7 @@ impl<W: Write> Supervisor<'_, W> {
                     self.interrupt(listener, Cause::Contradicted);
                 }
             }
-            (Verdict::Allowed, _) => {
+            (Verdict::Allowed | Verdict::Note(_), _) => {
                 self.log.info("hook checked in", &[]);
                 self.watch = Some(Watch::from(Instant::now(), self.config.limits.worker));
             }
@@ -427,6 +466,9 @@ impl<W: Write> Supervisor<'_, W> {
             }
             Hint::Running { job } => {
                 self.life.reached(Step::JobAcquired);
+                if let Some(gauge) = &mut self.gauge {
+                    gauge.begin(now);
+                }
                 let shown: String = job.chars().take(NAME_CHARS).collect();
                 self.log.info("job running", &[("job", &shown)]);
                 if let Err(error) = self.dir.write_job(job) {
@@ -436,6 +478,7 @@ impl<W: Write> Supervisor<'_, W> {
             // This is only a hint: GitHub may show another result.
             Hint::Completed { result } => {
                 self.life.reached(Step::JobEnded);
+                self.measure();
                 self.log.info(
                     "job ended",
                     &[("listener_result", result), ("hook_checked_in", &self.verdict.is_some())],

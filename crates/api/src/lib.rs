@@ -13,6 +13,7 @@ pub mod job;
 pub mod list;
 pub mod operation;
 pub mod reason;
+pub mod right_size;
 pub mod runner;
 pub mod stage;
 pub mod status;

@@ -12,6 +12,7 @@ use ecsrunner_core::records::times::Times;
 use ecsrunner_core::records::warm::{EndedWarm, WarmEnd, WarmFacts, WarmStage, WarmState, WarmTask};
 use ecsrunner_core::rules::class::size::Size;
 use ecsrunner_core::rules::hosted::{billed_minutes, hosted_machine};
+use ecsrunner_core::wire::peaks::Peaks;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +56,9 @@ pub struct RunnerView {
     /// a job, or if there is no such machine.
     #[serde(default)]
     pub hosted_usd: Option<f64>,
+    /// What its job used, as its agent measured it; `None` if it was not measured, as on one machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peaks: Option<Peaks>,
     pub timeline: Vec<StageView<RunnerStage>>,
 }
 
@@ -76,6 +80,7 @@ impl RunnerView {
             task_seconds: seconds(runner.launched_at(), Some(runner.stopped_at().unwrap_or(now))),
             cost_usd: runner.cost_usd(now),
             runner_version: version(&runner.times),
+            peaks: peaks(&runner.times),
             wait: runner.wait().as_ref().map(WaitView::of),
             ..Self::new(&runner.facts, &runner.timeline)
         }
@@ -99,6 +104,7 @@ impl RunnerView {
             task_seconds: seconds(runner.launched_at(), runner.stopped_at),
             cost_usd: runner.cost_usd,
             runner_version: version(&runner.times),
+            peaks: peaks(&runner.times),
             wait: runner.wait().as_ref().map(WaitView::of),
             ..Self::new(&runner.facts, &runner.timeline)
         }
@@ -201,6 +207,7 @@ impl RunnerView {
             cost_usd: None,
             job_minutes: None,
             hosted_usd: None,
+            peaks: None,
             runner_version: None,
             wait: None,
             timeline,
@@ -227,6 +234,7 @@ impl RunnerView {
             wait: None,
             job_minutes: None,
             hosted_usd: None,
+            peaks: None,
             timeline: stages(timeline),
         }
     }
@@ -268,6 +276,10 @@ fn shown(stage: WarmStage) -> RunnerStage {
         WarmStage::Ending => RunnerStage::Ending,
         WarmStage::Used | WarmStage::Gone => RunnerStage::Gone,
     }
+}
+
+fn peaks(times: &Times) -> Option<Peaks> {
+    times.agent.as_ref()?.peaks
 }
 
 fn version(times: &Times) -> Option<String> {

@@ -17,6 +17,7 @@ pub use crate::boot_item::Taken;
 pub use http::{BundleError, Http};
 pub use table::{BootTable, Disposition, TakeError};
 pub use task::containers::{Container, containers};
+pub use task::stats::{ContainerStats, container_stats};
 pub use task::{CredentialsEndpoint, TaskEndpoints, TaskError};
 
 /// Credentials of the task's role.

@@ -6,7 +6,7 @@ use std::fmt;
 use ecsrunner_core::id::RunnerName;
 use ecsrunner_core::rules::policy::Policy;
 use ecsrunner_core::rules::service::offer::Offer;
-use ecsrunner_core::wire::boot::{BootItem, Fail, attribute};
+use ecsrunner_core::wire::boot::{About, Again, BootItem, Fail, attribute};
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -64,7 +64,12 @@ pub fn read(reply: &[u8]) -> Result<Option<Taken>, BootItemError> {
         .map(|services| serde_json::from_str(&services))
         .transpose()
         .map_err(|error| wrong(attribute::SERVICES, &unquoted(&error)))?;
-    Ok(Some(Taken { item: BootItem { runner, policy, fail, services }, jit }))
+    // Both are only shown: what a later release writes otherwise is left out, and the runner does its work.
+    let about = text(attribute::ABOUT).and_then(|about| serde_json::from_str::<About>(&about).ok());
+    let about = about.filter(|about| about.v == About::VERSION);
+    let reruns = text(attribute::RERUNS).and_then(|reruns| serde_json::from_str::<Vec<Again>>(&reruns).ok());
+    let reruns = reruns.unwrap_or_default();
+    Ok(Some(Taken { item: BootItem { runner, policy, fail, services, about, reruns }, jit }))
 }
 
 /// Where the parser stopped. Its own words could quote the value of a variable.

@@ -26,7 +26,7 @@ fn what_terraform_writes_is_read_as_it_was_meant() {
     assert_eq!(read.class_faults, [] as [&str; 0]);
 
     let settings = &read.settings;
-    assert!(!settings.paused && settings.check_runs);
+    assert!(!settings.paused && settings.check_runs && settings.job_summary);
     assert!(settings.reruns.all && settings.reruns.repositories.len() == 1, "{:?}", settings.reruns);
     assert_eq!(settings.on_failure, OnFailure::Wait);
     let budget = settings.budgets.deployment.as_ref().unwrap();

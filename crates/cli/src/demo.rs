@@ -70,8 +70,8 @@ async fn run_with_cleanup(
     let runner = runner_dir.map_or(Runner::StandIn(LISTENER_SUBCOMMAND), Runner::Official);
     let labels: Vec<(String, String)> =
         options.label.iter().map(|pair| (pair.name.clone(), pair.value.clone())).collect();
-    let testbed =
-        Testbed::set_up(&executable, runner, Capacity { max_runners: MAX_RUNNERS, warm: 0 }, &labels)?;
+    let capacity = Capacity { max_runners: MAX_RUNNERS, warm: 0, job_summary: options.summary };
+    let testbed = Testbed::set_up(&executable, runner, capacity, &labels)?;
     let report = run_jobs(&testbed, options, submission).await;
     if report.is_err() {
         // The server leaves its runners running when it ends.
@@ -129,7 +129,7 @@ async fn run_jobs(
     server.stop().await?;
     github.stop().await?;
     let left = left::count(&testbed.state(), &Deployment::parse(DEPLOYMENT)?).await?;
-    Ok(Report::new(follower.jobs(), testbed, left, registrations, &logs)?)
+    Ok(Report::new(follower.jobs(), testbed, left, registrations, &logs, options.summary)?)
 }
 
 /// Returns the directory for the logs. Those of a workflow file are kept, since they are what a person looks for.

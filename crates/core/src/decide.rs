@@ -7,6 +7,8 @@ pub mod fail;
 pub mod record;
 pub mod learn;
 pub mod rerun;
+pub mod about;
+pub mod right_size;
 pub mod images;
 pub mod budgets;
 pub mod plan;

@@ -138,6 +138,8 @@ codes! {
     NoSession = "no_session": "GitHub gave the runner no session: {}",
     /// The agent or the listener ended without reporting why.
     AgentCrashed = "agent_crashed": "the agent ended unexpectedly: {}",
+    /// The container, or a process of the job, was killed because its memory was used up.
+    OutOfMemory = "out_of_memory": "the job needed more memory than its runner has: {}",
     SpotInterrupted = "spot_interrupted": "AWS took the Spot capacity back",
     RegistrationLost = "registration_lost": "GitHub no longer knows the runner",
     JobTimeout = "job_timeout": "the job ran longer than its limit",

@@ -8,4 +8,5 @@ pub mod boot;
 pub mod environment;
 pub mod exit;
 pub mod exit_record;
+pub mod peaks;
 pub mod fault;

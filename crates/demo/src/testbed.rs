@@ -42,12 +42,14 @@ pub const LABELS: [&str; 6] =
 /// A repository that may use it.
 pub const REPOSITORY: &str = "acme/demo";
 
-/// How many runners a testbed's server may have.
+/// How many runners a testbed's server may have, and what it tells their jobs.
 #[derive(Clone, Copy, Debug)]
 pub struct Capacity {
     pub max_runners: u32,
     /// How many tasks of the class `small` it keeps warm.
     pub warm: u32,
+    /// Whether each job's summary gets a note about its runner.
+    pub job_summary: bool,
 }
 
 impl Testbed {
@@ -180,7 +182,7 @@ fn stand_in(executable: &Path, subcommand: &str, dir: &Path) -> anyhow::Result<P
 }
 
 fn config(runner_dir: &str, capacity: Capacity, labels: &[(String, String)]) -> String {
-    let Capacity { max_runners, warm } = capacity;
+    let Capacity { max_runners, warm, job_summary } = capacity;
     let warmth = if warm == 0 { String::new() } else { format!("warm = {{ count = {warm} }}\n") };
     let mut mapped: BTreeMap<String, String> =
         LABELS.iter().map(|label| ((*label).to_owned(), "small".to_owned())).collect();
@@ -190,6 +192,7 @@ fn config(runner_dir: &str, capacity: Capacity, labels: &[(String, String)]) -> 
         r#"version = 1
 deployment = "{DEPLOYMENT}"
 repositories = ["{REPOSITORY}"]
+job_summary = {job_summary}
 
 [limits]
 max_runners = {max_runners}

@@ -8,6 +8,7 @@ import { element } from './dom.js';
 import { changeFilters } from './filters.js';
 import { DASH, formatCost, formatDuration, parseTime, plainText, textOrDash } from './format.js';
 import { drawLog } from './log.js';
+import { peakFacts } from './peaks.js';
 import { jobAddress } from './status.js';
 import { records } from './state.js';
 import { expectedJobSteps } from './timeline.js';
@@ -37,7 +38,7 @@ export function drawJobDetails(job) {
   drawWait(its?.data.wait);
   const isRunnerUnknown = data.runner && !records.runners.has(String(data.runner));
   if (isRunnerUnknown) addTimelineNote('The steps of its runner are not loaded.');
-  drawFacts([...durationFacts(job), ...otherFacts(job, runners)]);
+  drawFacts([...durationFacts(job), ...peakFacts(its?.data.peaks), ...otherFacts(job, runners)]);
 }
 
 /** A runner's steps; the last one says why it ended. */

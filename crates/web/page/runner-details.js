@@ -4,6 +4,7 @@ import { drawActions, runnerActions } from './actions.js';
 import { drawFacts, drawPhases, drawTimeline, drawTop, makeLink, makeTime } from './detail-parts.js';
 import { DASH, formatCost, formatDuration, plainText, textOrDash } from './format.js';
 import { drawLog } from './log.js';
+import { peakFacts } from './peaks.js';
 import { expectedRunnerSteps } from './timeline.js';
 import { drawWait } from './wait.js';
 import { endingWord, runnerLook, runnerWord } from './words.js';
@@ -51,6 +52,7 @@ function facts(runner, job) {
     ['Reserved', makeTime(reserved)],
     ['Lifetime', lifetime],
     ['Cost on Fargate', formatCost(runner.cost())],
+    ...peakFacts(data.peaks),
     ['Ending', data.ending ? endingWord(data.ending) : DASH],
     ['Class', data.class],
     ['Job', job ? makeJobLink(job) : data.job, 'wrap'],

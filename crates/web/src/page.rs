@@ -63,6 +63,7 @@ static ASSETS: &[Asset] = &[
     asset!("loading.js", JAVASCRIPT),
     asset!("log.js", JAVASCRIPT),
     asset!("matching.js", JAVASCRIPT),
+    asset!("peaks.js", JAVASCRIPT),
     asset!("pool-table.js", JAVASCRIPT),
     asset!("pools.js", JAVASCRIPT),
     asset!("preferences.js", JAVASCRIPT),

@@ -320,7 +320,14 @@ impl Outside {
     /// Writes an agent's exit record into its log, from which it comes to the function.
     fn write_exit_record(&mut self, task: &TaskId, now: Timestamp) {
         let Some(AgentLife { times, runner: Some(runner) }) = self.agents.lives.remove(task) else { return };
-        let report = ExitReport { runner, task: task.clone(), written_at: now, times, runner_version: None };
+        let report = ExitReport {
+            runner,
+            task: task.clone(),
+            written_at: now,
+            times,
+            runner_version: None,
+            peaks: None,
+        };
         let copies = match self.fault_plan.exit_records {
             ExitRecords::Lost => 0,
             ExitRecords::Once => 1,

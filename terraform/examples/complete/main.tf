@@ -17,6 +17,7 @@ module "ecsrunner" {
     check_runs = true
     # Needs the App's permission Actions: read and write.
     rerun_repositories = ["acme/app"]
+    job_summary        = true
   }
 
   limits = {

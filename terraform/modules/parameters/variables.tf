@@ -270,6 +270,7 @@ variable "settings" {
     rerun_repositories  = optional(list(string))
     on_failure          = optional(string)
     fail_after_minutes  = optional(number)
+    job_summary         = optional(bool)
     budget = optional(object({
       daily_usd   = optional(number)
       monthly_usd = optional(number)

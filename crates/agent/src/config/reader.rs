@@ -35,6 +35,7 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
                 executable: self.executable(executable),
                 service_dir: self.raw(SERVICE_DIR).map(|_| self.directory(SERVICE_DIR)),
                 docker: self.docker(),
+                in_task: self.raw(BOOT_OWNER).is_none(),
                 metadata: self.optional(METADATA),
                 capacity_provider: self.optional(CAPACITY_PROVIDER),
                 limits: Limits {

@@ -37,6 +37,7 @@ pub(crate) struct Ecs {
 struct Answers {
     metadata: Vec<Told>,
     credentials: Vec<Told>,
+    stats: Vec<Told>,
 }
 
 impl Ecs {
@@ -48,6 +49,7 @@ impl Ecs {
         let answers = Arc::new(Mutex::new(Answers {
             metadata: vec![Told::Json(metadata)],
             credentials: vec![Told::Json(credentials)],
+            stats: vec![Told::Status(404)],
         }));
         let told = Arc::clone(&answers);
         thread::spawn(move || {
@@ -62,6 +64,12 @@ impl Ecs {
     /// Gives these answers first, one for each request.
     pub(crate) fn metadata_first(self, first: &[Told]) -> Self {
         put_first(&mut self.answers.lock().unwrap().metadata, first);
+        self
+    }
+
+    /// Has these statistics of the container, one for each request.
+    pub(crate) fn with_stats(self, stats: &[Value]) -> Self {
+        self.answers.lock().unwrap().stats = stats.iter().cloned().map(Told::Json).collect();
         self
     }
 
@@ -103,6 +111,7 @@ fn serve(mut stream: &TcpStream, answers: &Mutex<Answers>) -> std::io::Result<()
     let mut answers = answers.lock().unwrap();
     let told = match first.split(' ').nth(1).unwrap_or_default() {
         path if path == format!("/v4/{METADATA_ID}/task") => next(&mut answers.metadata),
+        path if path == format!("/v4/{METADATA_ID}/stats") => next(&mut answers.stats),
         path if path == format!("/v2/credentials/{CREDENTIALS_ID}") => next(&mut answers.credentials),
         _ => Told::Status(404),
     };

@@ -5,8 +5,9 @@ use std::io::{Read, Write};
 use std::process::Command;
 use std::sync::mpsc::channel;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use ecsrunner_core::wire::exit_record::ExitRecord;
 use serde_json::{Value, json};
 
 use nix::sys::signal::Signal;
@@ -30,12 +31,14 @@ pub(crate) struct Job {
     name: &'static str,
     repository: &'static str,
     fail: Option<Value>,
+    reruns: Option<Value>,
+    about: Option<Value>,
 }
 
 impl Default for Job {
     fn default() -> Self {
         let event = json!({"repository": {"full_name": "acme/app", "private": true}});
-        Self { event, name: "push", repository: "acme/app", fail: None }
+        Self { event, name: "push", repository: "acme/app", fail: None, reruns: None, about: None }
     }
 }
 
@@ -53,14 +56,22 @@ impl Job {
         if let Some(fail) = &self.fail {
             item["fail"] = json!({"S": fail.to_string()});
         }
+        for (name, value) in [("reruns", &self.reruns), ("about", &self.about)] {
+            if let Some(value) = value {
+                item[name] = json!({"S": value.to_string()});
+            }
+        }
         let agent = Agent::with_answers(vec![Answer::Item(item)], lines);
         let event = agent.path("event.json");
         fs::write(&event, self.event.to_string()).unwrap();
+        let summary = agent.path("summary");
+        fs::write(&summary, "").unwrap();
         let agent = agent
             .env(
                 "ECSRUNNER_LISTENER_ENV",
-                "GITHUB_EVENT_PATH,GITHUB_EVENT_NAME,GITHUB_REPOSITORY,GITHUB_RUN_ID,GITHUB_RUN_ATTEMPT,GITHUB_JOB",
+                "GITHUB_EVENT_PATH,GITHUB_EVENT_NAME,GITHUB_REPOSITORY,GITHUB_RUN_ID,GITHUB_RUN_ATTEMPT,GITHUB_JOB,GITHUB_STEP_SUMMARY",
             )
+            .env("GITHUB_STEP_SUMMARY", summary.display())
             .env("GITHUB_EVENT_PATH", event.display())
             .env("GITHUB_EVENT_NAME", self.name)
             .env("GITHUB_REPOSITORY", self.repository)
@@ -81,6 +92,11 @@ impl Job {
         let sentence = format!("ecsrunner refuses this job: {reason}");
         assert!(ended.lines.iter().any(|line| line.starts_with(&sentence)), "{:#?}", ended.lines);
         assert!(!ended.path("runner/always-step-ran").exists(), "a step ran: {:#?}", ended.lines);
+        let summary = fs::read_to_string(ended.path("summary")).unwrap();
+        assert!(
+            summary.starts_with(&format!("~~~text\n{sentence}")) && summary.ends_with("\n~~~\n"),
+            "{summary}"
+        );
     }
 }
 
@@ -209,6 +225,81 @@ fn a_policy_that_cannot_be_read_executes_no_step() {
 fn a_job_that_is_to_fail_fails_by_its_display_name() {
     let fail = json!({"run": 7, "attempt": 2, "job": "build", "reason": "class `gpu` does not exist"});
     Job { fail: Some(fail), ..Job::default() }.executes_no_step("class `gpu` does not exist");
+}
+
+#[test]
+fn a_job_that_is_run_again_after_a_lost_runner_says_so_and_no_other_does() {
+    let again = |run: u64, attempt: u32, job: &str| json!({"run": run, "attempt": attempt, "job": job, "cause": "AWS took the Spot\ncapacity back"});
+    let line = "ecsrunner: this is attempt 2, because the job's runner was lost before: AWS took the Spotcapacity back";
+    let others = [again(7, 1, "build"), again(8, 2, "build"), again(7, 2, "test")];
+    for (reruns, is_told) in [
+        (json!([others[0], again(7, 2, "build")]), true),
+        (json!([again(7, 2, "key")]), true),
+        (json!(others), false),
+        // Of a release that writes them otherwise.
+        (json!({"v": 2}), false),
+    ] {
+        let ended = Job { reruns: Some(reruns.clone()), ..Job::default() }.run().ended_with(0, "completed");
+        assert_eq!(ended.lines.iter().any(|told| told == line), is_told, "{reruns}: {:#?}", ended.lines);
+        assert!(ended.path("runner/always-step-ran").exists());
+    }
+}
+
+/// The listener executes both hooks, and the job's steps in between.
+fn noted(about: Value, between: &str) -> Ended {
+    let completed = "bash -e \"$ACTIONS_RUNNER_HOOK_JOB_COMPLETED\"; echo completed hook $?";
+    let lines = [&JOB[..4], &[between, completed], &JOB[4..]].concat();
+    Job { about: Some(about), ..Job::default() }.run_with(&lines, |agent| agent)
+}
+
+fn about(version: u32) -> Value {
+    json!({
+        "v": version, "deployment": "ci", "class": "small", "cpu": 512, "memory": 1024,
+        "capacity_provider": "FARGATE", "requested_at": "2025-11-24T16:00:00Z", "launched_at": "2025-11-24T16:00:01Z",
+        "price": {"nano_usd_per_hour": 29_685_000, "least_secs": 60, "as_of": "2026-09"}, "a_later_field": 1,
+    })
+}
+
+#[test]
+fn each_time_in_a_jobs_note_is_the_one_in_its_agents_exit_record() {
+    let ended = noted(about(1), ":").ended_with(0, "completed");
+    assert!(ended.lines.iter().any(|line| line == "completed hook 0"), "{:#?}", ended.lines);
+    let summary = fs::read_to_string(ended.path("summary")).unwrap();
+    let record = ExitRecord::read(ended.lines.last().unwrap()).unwrap().unwrap();
+    let [started, _, _, _, listening, job_acquired, _] = record.times.steps();
+    for (name, at) in [("booted", started), ("listening", listening), ("job begun", job_acquired)] {
+        let row = format!("| {name} | {:.3}, ", at.unwrap());
+        assert!(summary.contains(&row), "{row}: {summary}");
+    }
+    assert!(summary.contains(&format!("| runner | `{}` |", record.runner.unwrap())), "{summary}");
+    assert!(summary.contains("| requested | 2025-11-24T16:00:00.000Z |"), "{summary}");
+}
+
+#[test]
+fn a_note_of_a_version_that_the_agent_does_not_know_is_not_written_and_the_job_runs() {
+    let ended = noted(about(2), ":").ended_with(0, "completed");
+    assert!(ended.path("runner/always-step-ran").exists());
+    // There is no hook, so the listener's shell has no script to execute.
+    assert!(ended.lines.iter().any(|line| line.starts_with("completed hook 1")), "{:#?}", ended.lines);
+    assert_eq!(fs::read_to_string(ended.path("summary")).unwrap(), "");
+}
+
+#[test]
+fn the_completed_hook_ends_with_0_whatever_the_job_has_done_to_it() {
+    let dir = "${ACTIONS_RUNNER_HOOK_JOB_STARTED%/*}";
+    for spoilt in [
+        format!("for i in {{1..40}}; do echo note $i > {dir}/verdicts; sleep 0.02; done"),
+        format!("rm {dir}/verdicts"),
+        format!("mkdir {dir}/note.json"),
+        "rm $GITHUB_STEP_SUMMARY; mkfifo $GITHUB_STEP_SUMMARY".to_owned(),
+        "unset GITHUB_STEP_SUMMARY".to_owned(),
+        format!("sed -i 's#^.*|| :#/nowhere || :#' {dir}/job-completed.sh"),
+    ] {
+        let began = Instant::now();
+        let ended = noted(about(1), &spoilt).ended_with(0, "completed");
+        assert!(ended.lines.iter().any(|line| line == "completed hook 0"), "{spoilt}: {:#?}", ended.lines);
+        assert!(began.elapsed() < Duration::from_secs(10), "{spoilt}: {:?}", began.elapsed());
+    }
 }
 
 #[test]

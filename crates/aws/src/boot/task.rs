@@ -4,6 +4,7 @@
 //! the credentials is a secret, since it is all that a caller needs.
 
 pub(super) mod containers;
+pub(super) mod stats;
 
 use std::fmt;
 use std::io;

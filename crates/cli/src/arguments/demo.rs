@@ -67,6 +67,9 @@ pub(crate) struct DemoOptions {
     /// Run N short jobs instead of a workflow (1 to 256)
     #[arg(long, value_name = "N", conflicts_with = "workflow", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) jobs: Option<u32>,
+    /// Show each job's summary, with a note about its runner
+    #[arg(long)]
+    pub(crate) summary: bool,
     /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -264,6 +264,9 @@ pub(crate) struct ListRuns {
     /// Show where the wait of each job went
     #[arg(long)]
     pub(crate) times: bool,
+    /// Show what each job used of its runner
+    #[arg(long, conflicts_with = "times")]
+    pub(crate) peaks: bool,
     #[command(flatten)]
     pub(crate) past: PastArguments,
     #[command(flatten)]
@@ -274,7 +277,7 @@ pub(crate) struct ListRuns {
 
 #[derive(Debug, Args)]
 pub(crate) struct WhyArguments {
-    /// Job id, or the URL of the job at GitHub
+    /// Job id, the URL of the job at GitHub, or the name of its runner
     pub(crate) job: String,
     /// Repository of the job, if JOB is an id that has no record
     #[arg(long, value_name = "OWNER/NAME")]
@@ -331,6 +334,9 @@ pub(crate) struct CostsArguments {
     /// deployment's `self_hosted_fee`]
     #[arg(long, value_name = "USD", env = environment::SELF_HOSTED_FEE, value_parser = dollars, hide_env_values = true)]
     pub(crate) self_hosted_fee: Option<f64>,
+    /// Compare what jobs used with the sizes of classes, and show which class would fit
+    #[arg(long, conflicts_with_all = ["by", "self_hosted_fee"])]
+    pub(crate) right_size: bool,
     /// Print the result as CSV
     #[arg(long, conflicts_with = "json")]
     pub(crate) csv: bool,

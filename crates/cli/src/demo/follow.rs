@@ -53,6 +53,15 @@ pub(super) struct SimJob {
     pub(super) outputs: BTreeMap<String, String>,
     #[serde(default)]
     pub(super) annotations: Vec<SimAnnotation>,
+    #[serde(default)]
+    pub(super) summaries: Vec<SimSummary>,
+}
+
+/// The summary of a step.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct SimSummary {
+    pub(super) step: Option<String>,
+    pub(super) text: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]

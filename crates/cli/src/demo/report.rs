@@ -15,13 +15,15 @@ use serde::{Deserialize, Serialize};
 
 use super::follow::{Seen, SimJob};
 use super::summary;
-use crate::output::print;
+use crate::output::{clean, clean_lines, print};
 
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     /// How the run ended. A job that may fail does not fail it.
     conclusion: Option<Conclusion>,
     jobs: Vec<ReportedJob>,
+    #[serde(skip)]
+    shows_summaries: bool,
     /// What is said below the table.
     #[serde(skip)]
     notes: Vec<String>,
@@ -45,7 +47,15 @@ struct ReportedJob {
     steps: Vec<ReportedStep>,
     outputs: BTreeMap<String, String>,
     annotations: Vec<String>,
+    /// What its steps and its runner wrote into its summary.
+    summaries: Vec<ReportedSummary>,
     log: Option<PathBuf>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReportedSummary {
+    step: Option<String>,
+    text: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -75,6 +85,7 @@ impl Report {
         left: LeftOnMachine,
         registrations: usize,
         logs: &BTreeMap<u64, PathBuf>,
+        shows_summaries: bool,
     ) -> anyhow::Result<Self> {
         let jobs = seen.run.iter().map(|job| reported(job, seen, logs.get(&job.id).cloned())).collect();
         let waits = seen.runners.values().filter_map(|runner| webhook_to_agent(runner, seen, testbed));
@@ -82,6 +93,7 @@ impl Report {
         Ok(Self {
             conclusion: seen.conclusion.clone(),
             jobs,
+            shows_summaries,
             notes: summary::lines(seen),
             left: Left { processes, registrations, boot_items, open_records },
             webhook_to_agent_ms: percentiles(waits.collect()),
@@ -133,6 +145,17 @@ impl Report {
         }
         if !self.notes.is_empty() {
             print(&format!("{}\n\n", self.notes.join("\n")))?;
+        }
+        for job in self.jobs.iter().filter(|_| self.shows_summaries) {
+            for ReportedSummary { step, text } in &job.summaries {
+                let step = step.as_deref().unwrap_or("a step");
+                print(&format!(
+                    "summary of {}, {}:\n\n{}\n",
+                    clean(&job.name),
+                    clean(step),
+                    clean_lines(text)
+                ))?;
+            }
         }
         let total: f64 = self.jobs.iter().filter_map(|job| job.cost_usd).sum();
         let median = self.webhook_to_agent_ms.p50.map_or("—".to_owned(), |ms| format!("{ms:.0} ms"));
@@ -227,6 +250,11 @@ fn reported(job: &SimJob, seen: &Seen, log: Option<PathBuf>) -> ReportedJob {
             .collect(),
         outputs: job.outputs.clone(),
         annotations: job.annotations.iter().filter_map(|annotation| annotation.message.clone()).collect(),
+        summaries: job
+            .summaries
+            .iter()
+            .map(|summary| ReportedSummary { step: summary.step.clone(), text: summary.text.clone() })
+            .collect(),
         log,
     }
 }

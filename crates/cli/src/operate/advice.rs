@@ -92,6 +92,9 @@ pub(super) const fn on(code: Code) -> &'static str {
             "read the task's log with `ecsrunner runners logs`; a job that still waits gets another runner"
         }
         Code::NoSession => "check GitHub's status page; a job that still waits gets another runner",
+        Code::OutOfMemory => {
+            "let the job use less memory, or run it in a class that has more; `ecsrunner costs --right-size` shows what jobs use"
+        }
         Code::AgentCrashed => {
             "run the job again at GitHub; `ecsrunner runners logs` shows the runner's last lines"
         }

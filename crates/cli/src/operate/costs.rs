@@ -7,6 +7,7 @@ use ecsrunner_core::rules::hosted::HOSTED_PRICES_AS_OF;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::right_size::right_sizes;
 use crate::arguments::CostsArguments;
 use crate::deployment::{Deployment, Query};
 use crate::exit::Failure;
@@ -29,6 +30,9 @@ struct Document {
 const UNKNOWN: &str = "unknown";
 
 pub(super) async fn costs(arguments: &CostsArguments) -> Result<(), Failure> {
+    if arguments.right_size {
+        return right_sizes(arguments).await;
+    }
     let deployment = Deployment::connect(&arguments.target).await?;
     let now = Timestamp::now();
     let since = arguments.since.time(now);

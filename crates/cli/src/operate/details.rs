@@ -5,7 +5,7 @@ use std::fmt::Write;
 use ecsrunner_api::runner::RunnerView;
 use jiff::Timestamp;
 
-use super::find;
+use super::{find, peaks};
 use crate::arguments::RunnerDetails;
 use crate::deployment::Deployment;
 use crate::exit::Failure;
@@ -44,6 +44,9 @@ fn text(runner: &RunnerView, now: Timestamp) -> Result<String, std::fmt::Error> 
         ("version", or_none(runner.runner_version.as_deref())),
         ("cost", usd_or_none(runner.cost_usd)),
     ] {
+        writeln!(text, "{name:<12} {value}")?;
+    }
+    for (name, value) in runner.peaks.iter().flat_map(peaks::lines) {
         writeln!(text, "{name:<12} {value}")?;
     }
     if let Some(other) = &runner.warm {

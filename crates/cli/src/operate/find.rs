@@ -2,7 +2,7 @@
 
 use anyhow::anyhow;
 use ecsrunner_api::runner::RunnerView;
-use ecsrunner_core::id::{JobId, Repository, TaskName};
+use ecsrunner_core::id::{JobId, Repository, RunnerName, TaskName};
 
 use crate::deployment::{Deployment, Query};
 use crate::exit::Failure;
@@ -63,6 +63,20 @@ pub(super) struct Named {
     pub(super) id: JobId,
     /// The repository, if the argument is a URL.
     pub(super) repository: Option<Repository>,
+}
+
+/// Returns the job that a runner executes, or executed.
+pub(super) async fn job_of_runner(
+    deployment: &Deployment,
+    name: Option<&RunnerName>,
+) -> Result<Named, Failure> {
+    let text = name.map(RunnerName::as_str).unwrap_or_default();
+    let runner = runner(deployment, text).await?;
+    match runner.job {
+        Some(job) => Ok(Named { id: JobId::new(job), repository: None }),
+        None => Err(Failure::not_found(anyhow!("runner `{text}` has executed no job that is known"))
+            .hint(format!("run `ecsrunner runners details {text}` to see what it did"))),
+    }
 }
 
 /// Parses a job's id or its URL at GitHub.

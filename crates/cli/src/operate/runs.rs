@@ -9,11 +9,12 @@ use ecsrunner_core::records::job::JobStage;
 use ecsrunner_core::records::times::HeldBy;
 use ecsrunner_core::records::wait::Part;
 use ecsrunner_core::wire::job::Conclusion;
+use ecsrunner_core::wire::peaks::Peaks;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::find;
 use super::stats::{start, words};
+use super::{find, peaks};
 use crate::arguments::ListRuns;
 use crate::deployment::{Deployment, Query};
 use crate::exit::Failure;
@@ -37,6 +38,8 @@ struct Run {
     cost_usd: Option<f64>,
     /// Where its wait went, if its runner's record says so.
     wait: Option<WaitView>,
+    /// What it used of its runner, if that was measured.
+    peaks: Option<Peaks>,
 }
 
 #[derive(Serialize)]
@@ -65,6 +68,8 @@ pub(super) async fn list(arguments: &ListRuns) -> Result<(), Failure> {
     let runs: Vec<Run> = runs.map(|job| run(job, &runners)).collect();
     if arguments.format.json {
         output::print_json(&Document { runs })?;
+    } else if arguments.peaks {
+        print(&used(&runs, output::is_for_people()))?;
     } else if arguments.times {
         print(&times(&runs, output::is_for_people()))?;
     } else {
@@ -94,6 +99,7 @@ fn run(job: &JobView, runners: &HashMap<&str, &RunnerView>) -> Run {
         cost_usd: runner.and_then(|runner| runner.cost_usd),
         // The record is of the job that the runner was given first.
         wait: runner.filter(|runner| runner.job == Some(job.id)).and_then(|runner| runner.wait.clone()),
+        peaks: runner.filter(|runner| runner.job == Some(job.id)).and_then(|runner| runner.peaks),
     }
 }
 
@@ -113,6 +119,31 @@ fn text(runs: &[Run], for_people: bool) -> String {
             span_or_none(between(run.started_at, run.completed_at)),
             usd_or_none(run.cost_usd),
             run.runner.as_deref().map_or_else(|| or_none(None), |runner| short(runner, for_people)),
+        ]);
+    }
+    rows.text(for_people)
+}
+
+/// Returns what each job used of its runner.
+fn used(runs: &[Run], for_people: bool) -> String {
+    if for_people && runs.is_empty() {
+        return "no executed jobs\n".to_owned();
+    }
+    let mut rows =
+        Rows::new(["JOB", "NAME", "CLASS", "DURATION>", "CPU", "LIMITED>", "MEMORY>", "DISK>", "OOM>"]);
+    for run in runs {
+        let told =
+            |value: fn(&Peaks) -> Option<String>| or_none(run.peaks.as_ref().and_then(value).as_deref());
+        rows.add([
+            run.job.to_string(),
+            run.name.clone(),
+            or_none(run.class.as_deref()),
+            span_or_none(between(run.started_at, run.completed_at)),
+            told(peaks::cpu),
+            told(|peaks| Some(format!("{} %", peaks.throttled_percent?))),
+            told(peaks::memory),
+            told(peaks::disk),
+            told(|peaks| Some(peaks.oom_kills?.to_string())),
         ]);
     }
     rows.text(for_people)

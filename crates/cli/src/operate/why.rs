@@ -4,6 +4,7 @@
 //! have no record, and about tasks.
 
 mod evidence;
+mod memory;
 mod text;
 
 use ecsrunner_api::job::JobView;
@@ -11,9 +12,11 @@ use ecsrunner_api::reason::ReasonView;
 use ecsrunner_api::runner::RunnerView;
 use ecsrunner_aws::task::TaskInfo;
 use ecsrunner_core::decide::rerun::note;
+use ecsrunner_core::id::RunnerName;
 use ecsrunner_core::reason::Code;
 use ecsrunner_core::records::job::JobStage;
 use ecsrunner_core::records::runner::EndingKind;
+use ecsrunner_core::rules::class::Catalogue;
 use ecsrunner_github::operator::Delivered;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -49,8 +52,14 @@ struct Answer {
 }
 
 pub(super) async fn why(arguments: &WhyArguments) -> Result<(), Failure> {
-    let named = find::job(&arguments.job)?;
+    // A job's own note names its runner: the job's id is not told there.
+    let runner = RunnerName::parse(&arguments.job).ok();
+    let named = if runner.is_some() { None } else { Some(find::job(&arguments.job)?) };
     let deployment = Deployment::connect(&arguments.target).await?;
+    let named = match (named, runner) {
+        (Some(named), _) => named,
+        (None, runner) => find::job_of_runner(&deployment, runner.as_ref()).await?,
+    };
     let mut answer = match deployment.job(named.id.get()).await? {
         Some(job) => recorded(&deployment, job).await?,
         None => {
@@ -85,7 +94,10 @@ async fn recorded(deployment: &Deployment, job: JobView) -> Result<Answer, Failu
     runners.sort_by_key(RunnerView::began);
     let tasks = evidence::tasks(deployment, &runners).await;
     let github = if job.is_past() { None } else { evidence::of_job(deployment, &job).await };
-    let because = because(&job, &runners);
+    // Without a configuration, such as with the URL of a local server alone, no class is known.
+    let catalogue = deployment.rules().map(|rules| rules.catalogue).unwrap_or_default();
+    let because = because(&job, &runners, &catalogue);
+    let next = memory::advice(&catalogue, &job, because.as_ref());
     let id = job.id;
     Ok(Answer {
         id,
@@ -95,13 +107,13 @@ async fn recorded(deployment: &Deployment, job: JobView) -> Result<Answer, Failu
         github,
         deliveries: Vec::new(),
         because,
-        next: String::new(),
+        next: next.unwrap_or_default(),
         pages: deployment.pages()?,
     })
 }
 
 /// Returns the job's own reason, or else its runner's.
-fn because(job: &JobView, runners: &[RunnerView]) -> Option<ReasonView> {
+fn because(job: &JobView, runners: &[RunnerView], catalogue: &Catalogue) -> Option<ReasonView> {
     let of_runner = |runner: &RunnerView| {
         let ending = runner.ending.filter(|ending| *ending != EndingKind::Completed);
         let of_ending = || Some(ReasonView::of(&ending?.code().into()));
@@ -112,7 +124,8 @@ fn because(job: &JobView, runners: &[RunnerView]) -> Option<ReasonView> {
         return None;
     }
     let its = runners.iter().find(|runner| job.runner.as_ref() == Some(&runner.name));
-    job.reason.clone().or_else(|| its.and_then(of_runner))
+    let of_runner = job.reason.clone().or_else(|| its.and_then(of_runner));
+    of_runner.or_else(|| memory::killed(job, its?, catalogue))
 }
 
 impl Answer {

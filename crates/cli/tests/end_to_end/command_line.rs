@@ -185,6 +185,7 @@ fn help_goes_to_standard_output() {
           --label <LABEL=CLASS>          Class that serves jobs with this label (repeatable)
           --logs <DIR>                   Write the log of each job to this directory
           --jobs <N>                     Run N short jobs instead of a workflow (1 to 256)
+          --summary                      Show each job's summary, with a note about its runner
           --json                         Print the result as JSON
           --web                          Keep serving the web page after the jobs end, until Ctrl-C
       -h, --help                         Print help
@@ -333,7 +334,7 @@ fn keys_that_do_not_exist_and_text_that_is_not_toml_are_told() {
       github: unknown field `token`, expected one of `api_url`, `token_file`, `app`
       runner: unknown field `folder`, expected one of `dir`, `env`, `users`, `first_uid`, `tasks`, `docker`
       limits: unknown field `max_runner`, expected one of `max_runners`, `max_runners_per_repository`, `max_warm`, `max_job_minutes`, `boot_limit_secs`, `connect_limit_secs`, `idle_limit_secs`, `hook_limit_secs`, `surplus_grace_secs`
-      settings: unknown field `repository`, expected one of `version`, `deployment`, `repositories`, `required_labels`, `public_repositories`, `forks`, `events`, `check_runs`, `rerun`, `rerun_repositories`, `on_failure`, `fail_after_minutes`, `budget`, `repository_budgets`, `self_hosted_fee`, `registration`, `limits`, `hook_limit_secs`, `paces`, `paused`
+      settings: unknown field `repository`, expected one of `version`, `deployment`, `repositories`, `required_labels`, `public_repositories`, `forks`, `events`, `check_runs`, `rerun`, `rerun_repositories`, `on_failure`, `fail_after_minutes`, `budget`, `repository_budgets`, `self_hosted_fee`, `registration`, `limits`, `hook_limit_secs`, `paces`, `job_summary`, `paused`
       webhook.secret_files: at least one file with a webhook secret is needed
 
     hint: see docs/configuration.md for every key and a complete example

@@ -92,7 +92,8 @@ fn the_demos_json_is_one_document_of_the_documented_shape() {
           "queued_at": "[time]",
           "runner": "[runner name]",
           "started_at": "[time]",
-          "steps": "[steps]"
+          "steps": "[steps]",
+          "summaries": []
         },
         {
           "annotations": [],
@@ -108,7 +109,8 @@ fn the_demos_json_is_one_document_of_the_documented_shape() {
           "queued_at": "[time]",
           "runner": "[runner name]",
           "started_at": "[time]",
-          "steps": "[steps]"
+          "steps": "[steps]",
+          "summaries": []
         }
       ],
       "left": {
@@ -134,6 +136,17 @@ fn the_built_in_demo_succeeds_and_leaves_nothing() {
     assert!(told.contains("left: 0 processes, 0 registrations, 0 boot items, 0 open records\n"), "{told}");
     for job in ["lint", "test (1)", "test (2)", "test (3)", "build"] {
         assert!(String::from_utf8_lossy(&output.stdout).contains(job), "{told}");
+    }
+}
+
+#[test]
+fn the_demo_shows_the_note_in_each_jobs_summary() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = ecsrunner(dir.path()).args(["demo", "--summary", "--jobs", "1"]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    for part in ["summary of job, Complete runner:", "### The runner of this job", "| cost here | $"] {
+        assert!(text.contains(part), "{part}: {text}");
     }
 }
 

@@ -36,6 +36,9 @@ async fn a_job_of_an_unknown_class_is_failed_by_one_runner_and_its_log_says_why(
         let sentence = format!("ecsrunner refuses this job: {text}. `ecsrunner why {job}` says more.");
         assert!(log.contains(&sentence), "{log}");
         assert!(!log.contains("a step ran"), "{log}");
+        let seen = testbed.github.wait_for(job, "completed").await;
+        let summary = json!([{"step": "Set up runner", "text": format!("~~~text\n{sentence}\n~~~\n")}]);
+        assert_eq!(seen["summaries"], summary);
         testbed.ends_with_nothing_left(server).await;
     })
     .await;

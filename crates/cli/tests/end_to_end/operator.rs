@@ -2,6 +2,7 @@
 
 pub(crate) mod changes;
 mod github;
+mod notes;
 mod page;
 mod replay;
 mod waits;

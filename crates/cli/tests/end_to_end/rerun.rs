@@ -44,6 +44,20 @@ fn builds(jobs: &[&Value]) -> usize {
     jobs.iter().filter(|job| job["name"] == "build").count()
 }
 
+/// Whether the first lines of the job's log say that its runner was lost before.
+async fn says_whether_it_is_a_rerun(testbed: &Testbed, job: u64, attempt: usize) {
+    // The log of the hook's step is uploaded at its end, before the first step begins.
+    let log = loop {
+        let log = testbed.github.log(job).await;
+        if log.contains("A job started hook has been configured") {
+            break log;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let line = format!("ecsrunner: this is attempt {attempt}, because the job's runner was lost before: ");
+    assert_eq!(log.contains(&line), attempt > 1, "attempt {attempt}: {log}");
+}
+
 const RERUN: &str = "POST /repos/{owner}/{repo}/actions/jobs/{job_id}/rerun";
 
 #[tokio::test]
@@ -58,7 +72,10 @@ async fn a_job_whose_agent_is_killed_is_run_again_at_most_twice_and_its_record_s
                     && builds(&api.jobs.iter().collect::<Vec<_>>()) == attempt
                     && builds(&api.jobs_in("in_progress")) == 1
             };
-            server.api().until(&format!("attempt {attempt} to run"), is_running).await;
+            let api = server.api().until(&format!("attempt {attempt} to run"), is_running).await;
+            let running = api.jobs_in("in_progress");
+            let build = running.iter().find(|job| job["name"] == "build").unwrap();
+            says_whether_it_is_a_rerun(&testbed, build["id"].as_u64().unwrap(), attempt).await;
             testbed.kill_agents();
             server.api().until("the job to fail", |api| builds(&api.jobs_in("completed")) == attempt).await;
         }

@@ -6,6 +6,7 @@ use crate::reason::Code;
 use crate::rules::image::RunnerVersion;
 use crate::wire::event::TaskTimes;
 use crate::wire::exit_record::AgentTimes;
+use crate::wire::peaks::Peaks;
 use crate::wire_form::by_wire_form;
 
 /// What held a job back before a runner was reserved for it.
@@ -78,6 +79,8 @@ pub struct AgentReport {
     pub times: AgentTimes,
     /// The version of GitHub's runner.
     pub runner_version: Option<RunnerVersion>,
+    /// What its job used; `None` if nothing was measured, or the agent is of an earlier release.
+    pub peaks: Option<Peaks>,
 }
 
 /// When a job was queued and started.

@@ -50,7 +50,8 @@ const fn price(arch: Arch, market: Market) -> Price {
 
 const STORAGE_GB_HOUR: f64 = 0.000_111;
 const PUBLIC_IPV4_HOUR: f64 = 0.005;
-const LEAST: SignedDuration = SignedDuration::from_secs(60);
+/// AWS bills a task for a minute at least.
+pub const LEAST: SignedDuration = SignedDuration::from_secs(60);
 
 /// Returns the cost in US dollars of a task of this size from `from` to `to`:
 /// vCPU, memory, storage above 20 GB and one public IPv4 address, billed per
@@ -60,15 +61,18 @@ const LEAST: SignedDuration = SignedDuration::from_secs(60);
 /// began before `from`.
 #[must_use]
 pub fn task_usd(size: Size, market: Market, from: Timestamp, to: Timestamp) -> f64 {
-    let billed = to.duration_since(from).max(LEAST);
-    let hours = billed.as_secs_f64() / 3600.0;
+    to.duration_since(from).max(LEAST).as_secs_f64() / 3600.0 * hourly_usd(size, market)
+}
+
+/// Returns the price of an hour of a task of this size, in US dollars, as [`task_usd`] counts it.
+#[must_use]
+pub fn hourly_usd(size: Size, market: Market) -> f64 {
     let price = price(size.arch(), market);
     let extra_storage = size.ephemeral_storage_gib().saturating_sub(Size::FREE_STORAGE_GIB);
-    hours
-        * (f64::from(size.cpu()) / 1024.0 * price.vcpu_hour
-            + f64::from(size.memory()) / 1024.0 * price.gb_hour
-            + f64::from(extra_storage) * STORAGE_GB_HOUR
-            + PUBLIC_IPV4_HOUR)
+    f64::from(size.cpu()) / 1024.0 * price.vcpu_hour
+        + f64::from(size.memory()) / 1024.0 * price.gb_hour
+        + f64::from(extra_storage) * STORAGE_GB_HOUR
+        + PUBLIC_IPV4_HOUR
 }
 
 #[cfg(test)]

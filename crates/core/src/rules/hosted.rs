@@ -64,6 +64,12 @@ pub fn billed_minutes(ran: SignedDuration) -> u64 {
 }
 
 impl HostedMachine {
+    /// Returns the price of a minute in US dollars.
+    #[must_use]
+    pub const fn minute_usd(self) -> f64 {
+        self.usd_per_minute
+    }
+
     /// Returns the price of a job in US dollars.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a job has few minutes")]

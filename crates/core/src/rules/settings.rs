@@ -70,6 +70,9 @@ pub struct SettingsEntry {
     /// How fast launches may come.
     #[serde(default)]
     pub paces: Paces,
+    /// Whether each job's summary gets a note about its runner.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub job_summary: bool,
     /// Whether launches are paused.
     #[serde(default)]
     pub paused: bool,
@@ -151,6 +154,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How fast launches may come.
     pub paces: Paces,
+    /// Whether each job's summary gets a note about its runner.
+    pub job_summary: bool,
     /// Whether launches are paused.
     pub paused: bool,
 }
@@ -310,6 +315,7 @@ impl Settings {
                 self_hosted_fee: Usd::of(fee),
                 limits,
                 paces: entry.paces.clone(),
+                job_summary: entry.job_summary,
                 paused: entry.paused,
             }),
             _ => Err(errors),

@@ -11,6 +11,7 @@ use crate::rules::image::RunnerVersion;
 use crate::wire::exit::AgentExit;
 use crate::wire::exit_record::{AgentTimes, ExitRecord};
 use crate::wire::job::{Conclusion, JobFacts, TakenBy};
+use crate::wire::peaks::Peaks;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
@@ -333,14 +334,15 @@ pub struct ExitReport {
     pub written_at: Timestamp,
     pub times: AgentTimes,
     pub runner_version: Option<RunnerVersion>,
+    pub peaks: Option<Peaks>,
 }
 
 impl ExitReport {
     /// Returns what a record says that stood in this task's log; `None` if it names no runner.
     #[must_use]
     pub fn of(record: ExitRecord, task: TaskId, written_at: Timestamp) -> Option<Self> {
-        let ExitRecord { runner, times, runner_version, .. } = record;
-        Some(Self { runner: runner?, task, written_at, times, runner_version })
+        let ExitRecord { runner, times, runner_version, peaks, .. } = record;
+        Some(Self { runner: runner?, task, written_at, times, runner_version, peaks })
     }
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::RunnerName;
 use crate::rules::image::RunnerVersion;
 use crate::wire::exit::AgentExit;
+use crate::wire::peaks::Peaks;
 
 /// Every exit record begins with this, byte for byte.
 pub const PREFIX: &str = r#"{"exit_record":"#;
@@ -83,8 +84,7 @@ impl AgentTimes {
     }
 }
 
-/// The line, as it is written and read. Fields that this release does not know are ignored; `peaks` is reserved for the
-/// greatest use of CPU, memory and disk.
+/// The line, as it is written and read. Fields that this release does not know are ignored.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ExitRecord {
     /// [`VERSION`]. It is the first field, so that the line begins with [`PREFIX`].
@@ -109,6 +109,9 @@ pub struct ExitRecord {
     pub runner_version: Option<RunnerVersion>,
     #[serde(default)]
     pub times: AgentTimes,
+    /// What the job used; `None` if nothing was measured, as on one machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peaks: Option<Peaks>,
 }
 
 /// A line that begins like an exit record and is none that this release reads.
@@ -142,7 +145,14 @@ impl ExitRecord {
             runner,
             runner_version,
             times,
+            peaks: None,
         }
+    }
+
+    /// Returns the record with what the job used.
+    #[must_use]
+    pub fn with_peaks(self, peaks: Option<Peaks>) -> Self {
+        Self { peaks, ..self }
     }
 
     /// Returns the line without its end. A detail that is too long is cut.
@@ -227,6 +237,17 @@ mod tests {
     }
 
     #[test]
+    fn peaks_are_a_part_of_the_line_however_long_they_are() {
+        let peaks = Peaks::from_values([Some(u64::MAX); 7]);
+        let line = record(&"é\"".repeat(3000)).with_peaks(Some(peaks)).to_line().unwrap();
+        assert!(line.len() <= MAX_BYTES, "{}", line.len());
+        assert_eq!(ExitRecord::read(&line).unwrap().unwrap().peaks, Some(peaks));
+        let few = Peaks { memory_bytes: Some(1), ..Peaks::default() };
+        let line = record("").with_peaks(Some(few)).to_line().unwrap();
+        assert!(line.ends_with(r#""peaks":{"memory_bytes":1}}"#), "{line}");
+    }
+
+    #[test]
     fn only_a_line_that_begins_byte_for_byte_like_a_record_is_one() {
         let line = record("").to_line().unwrap();
         for other in [
@@ -260,10 +281,11 @@ mod tests {
     fn fields_of_a_later_release_are_ignored() {
         let line = record("").to_line().unwrap().replacen(
             "\"times\":{",
-            "\"peaks\":{\"cpu\":1},\"times\":{\"x\":1,",
+            "\"later\":{\"x\":1},\"peaks\":{\"cpu_ms\":1,\"x\":1},\"times\":{\"x\":1,",
             1,
         );
-        assert_eq!(ExitRecord::read(&line).unwrap().unwrap().times, times());
+        let read = ExitRecord::read(&line).unwrap().unwrap();
+        assert_eq!((read.times, read.peaks.and_then(|peaks| peaks.cpu_ms)), (times(), Some(1)));
     }
 
     #[test]

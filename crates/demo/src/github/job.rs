@@ -83,6 +83,8 @@ pub(super) struct Job {
     pub log: Option<String>,
     /// The logs of steps in the order of upload, each with its step's id.
     pub step_logs: Vec<(String, String)>,
+    /// The summaries of steps in the order of their upload, each with its step's id.
+    pub summaries: Vec<(String, String)>,
     pub steps: Vec<StepReport>,
     pub outputs: BTreeMap<String, String>,
     pub annotations: Vec<serde_json::Value>,
@@ -258,6 +260,7 @@ impl Job {
             starts: 0,
             log: None,
             step_logs: Vec::new(),
+            summaries: Vec::new(),
             steps: Vec::new(),
             outputs: BTreeMap::new(),
             annotations: Vec::new(),

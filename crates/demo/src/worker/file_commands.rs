@@ -1,8 +1,8 @@
 //! The files by which a step changes the environment of later steps, `GITHUB_ENV` and
 //! `GITHUB_PATH`, and gives its outputs, `GITHUB_OUTPUT`.
 //!
-//! `GITHUB_STATE` and `GITHUB_STEP_SUMMARY` exist so that steps can write to them.
-//! Nothing reads them.
+//! What a step wrote to `GITHUB_STEP_SUMMARY` is a summary of its own. `GITHUB_STATE` exists so that steps can write to
+//! it. Nothing reads it.
 
 use std::fs;
 use std::io;
@@ -12,6 +12,9 @@ use super::environment::Folders;
 
 const NAMES: [&str; 5] =
     ["GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_STEP_SUMMARY"];
+
+/// GitHub takes no larger summary of a step.
+const SUMMARY_LIMIT_BYTES: u64 = 1024 * 1024;
 
 /// The files of one step.
 pub(super) struct FileCommands {
@@ -48,6 +51,24 @@ impl FileCommands {
 
     pub(super) fn variables(&self) -> impl Iterator<Item = (String, String)> {
         NAMES.iter().map(|name| ((*name).to_owned(), self.path(name).display().to_string()))
+    }
+
+    /// Reads the step's summary, if it has one. The error is the official runner's.
+    pub(super) fn summary(&self) -> Result<Option<String>, String> {
+        let path = self.path("GITHUB_STEP_SUMMARY");
+        let bytes = match fs::metadata(&path) {
+            Ok(found) if found.len() > 0 => found.len(),
+            _ => return Ok(None),
+        };
+        if bytes > SUMMARY_LIMIT_BYTES {
+            return Err(format!(
+                "$GITHUB_STEP_SUMMARY upload aborted, supports content up to a size of 1024k, got {}k.",
+                bytes / 1024
+            ));
+        }
+        let read = fs::read(&path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        read.map(Some)
+            .map_err(|error| format!("Failed to create step summary using 'GITHUB_STEP_SUMMARY': {error}"))
     }
 
     /// Reads what the step wrote. The error says why it cannot be read.

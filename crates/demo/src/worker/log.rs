@@ -90,6 +90,23 @@ impl Log {
         }
     }
 
+    /// Uploads the summary of a step.
+    pub(super) fn summarize(&self, step: &str, text: &str) {
+        let Some(results) = &self.results else { return };
+        let mut ids = json!({
+            "workflow_run_backend_id": self.client.plan, "workflow_job_run_backend_id": self.client.job,
+            "step_backend_id": step,
+        });
+        let announced = self.client.post(&format!("{results}{RECEIVER}/GetStepSummarySignedBlobURL"), &ids);
+        let Ok(Value::String(url)) = announced.map(|mut answer| answer["summary_url"].take()) else { return };
+        if self.client.upload(&url, text).is_ok() {
+            ids["uploaded_at"] = json!(Timestamp::now());
+            ids["size"] = text.len().into();
+            // The text is stored even if this call fails.
+            let _ = self.client.post(&format!("{results}{RECEIVER}/CreateStepSummaryMetadata"), &ids);
+        }
+    }
+
     /// Returns how long to wait before the next update may be sent, or `None` if none is due.
     pub(super) fn next_update(&self) -> Option<Duration> {
         let waited = self.updated.map_or(UPDATE_INTERVAL, |at| at.elapsed());

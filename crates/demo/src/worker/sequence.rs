@@ -275,6 +275,12 @@ impl JobRun {
         command.env_clear().envs(&self.variables).envs(files.variables());
         command.envs(env.iter().map(|(name, value)| (name, value)));
         let ended = self.run_process(command, manner, |run, line| run.write(line));
+        // However the step ended.
+        match (files.summary(), self.records.last()) {
+            (Ok(Some(summary)), Some(step)) => self.log.summarize(&step.id, &summary),
+            (Err(message), _) => self.write(&format!("##[error]{message}")),
+            (Ok(_), _) => {}
+        }
         let conclusion = match self.outcome(&ended, &files) {
             Err(message) => {
                 self.write(&format!("##[error]{message}"));

@@ -133,8 +133,13 @@ fn blocks_that_are_appended_make_one_log() {
 #[test]
 fn the_logs_of_steps_and_their_summaries_are_taken() {
     let harness = Harness::new();
-    let (_, job) = running(&harness);
+    let (id, job) = running(&harness);
     let step = &job.message["steps"][0]["id"];
+    update_step(
+        &job,
+        1,
+        &json!({"external_id": step, "number": 2, "name": "Run it", "status": 3, "started_at": NOW, "conclusion": 0}),
+    );
     send_step_log(&job, step, LOG);
     let which = json!({"step_backend_id": step});
     let upload_target = upload(&job, "GetStepSummarySignedBlobURL", &which, "summary_url", b"# Summary");
@@ -142,6 +147,10 @@ fn the_logs_of_steps_and_their_summaries_are_taken() {
     let metadata = json!({"step_backend_id": step, "size": 9, "uploaded_at": NOW});
     let answer = call(&job, &format!("{RECEIVER}/CreateStepSummaryMetadata"), &metadata).json(200);
     assert_eq!(answer, json!({"ok": true}));
+    let state = harness.state();
+    let jobs = state["jobs"].as_array().unwrap();
+    let shown = jobs.iter().find(|job| job["id"] == id).unwrap();
+    assert_eq!(shown["summaries"], json!([{"step": "Run it", "text": "# Summary"}]));
     upload(&job, "GetJobDiagLogsSignedBlobURL", &json!({}), "diag_logs_url", b"diagnosis");
 }
 

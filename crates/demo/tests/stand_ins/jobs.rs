@@ -73,7 +73,8 @@ fn an_interrupt_in_the_hook_evaluates_no_further_step_not_even_pre_and_always() 
     let (harness, folder) = (Harness::new(), tempfile::tempdir().unwrap());
     let told = folder.path().join("told");
     nix::unistd::mkfifo(&told, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let hook = hook(folder.path(), &format!("echo refused; echo > {}; sleep 600", told.display()));
+    let script = format!("echo refused | tee -a $GITHUB_STEP_SUMMARY; echo > {}; sleep 600", told.display());
+    let hook = hook(folder.path(), &script);
     let job = submit(&harness, STEPS);
     let jit = harness.register("one", &["self-hosted"]);
     let listener = Listener::start(&jit, &[("ACTIONS_RUNNER_HOOK_JOB_STARTED", &hook)]);
@@ -86,7 +87,44 @@ fn an_interrupt_in_the_hook_evaluates_no_further_step_not_even_pre_and_always() 
     assert!(log.contains("refused"), "{log}");
     assert!(!log.contains(" ran\n"), "{log}");
     // The listener's line differs, but GitHub uses the worker's report.
-    assert_eq!(harness.job_in(job, "completed")["conclusion"], "failure");
+    let ended = harness.job_in(job, "completed");
+    assert_eq!(ended["conclusion"], "failure");
+    assert_eq!(
+        ended["summaries"],
+        json!([{"step": "Set up runner", "text": "refused\n"}]),
+        "it is sent all the same"
+    );
+}
+
+#[test]
+fn each_step_has_a_summary_of_its_own_and_the_completed_hook_too_after_a_failed_step() {
+    let (harness, folder) = (Harness::new(), tempfile::tempdir().unwrap());
+    let hook = hook(folder.path(), "echo note >> $GITHUB_STEP_SUMMARY");
+    let job = submit(
+        &harness,
+        "
+on: push
+jobs:
+  build:
+    runs-on: self-hosted
+    steps:
+      - {name: one, run: echo one >> $GITHUB_STEP_SUMMARY}
+      - {name: none, run: echo none}
+      - {name: large, run: 'head -c 1048577 /dev/zero >> $GITHUB_STEP_SUMMARY'}
+      - {name: fails, run: echo fails >> $GITHUB_STEP_SUMMARY; exit 1}
+",
+    );
+    let jit = harness.register("one", &["self-hosted"]);
+    assert_eq!(Listener::start(&jit, &[("ACTIONS_RUNNER_HOOK_JOB_COMPLETED", &hook)]).code(), 0);
+    let ended = harness.job_in(job, "completed");
+    let told = |step: &str, text: &str| json!({"step": step, "text": text});
+    let expected = json!([told("one", "one\n"), told("fails", "fails\n"), told("Complete runner", "note\n")]);
+    assert_eq!(ended["summaries"], expected);
+    let log = harness.log(job);
+    assert!(
+        log.contains("$GITHUB_STEP_SUMMARY upload aborted, supports content up to a size of 1024k"),
+        "{log}"
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ecsrunner_core::decide::about;
 use ecsrunner_core::decide::images::ImageAnswer;
 use ecsrunner_core::decide::plan::Question;
 use ecsrunner_core::decide::plan::choose::{Choices, NoPlacement, Underway, Wanted};
@@ -23,6 +24,7 @@ use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::pace::{Bucket, Level};
 use ecsrunner_core::rules::placement::Placement;
 use ecsrunner_core::rules::pool::Scope;
+use ecsrunner_core::wire::boot::Again;
 use jiff::Timestamp;
 
 mod github;
@@ -100,6 +102,8 @@ struct Known {
     image_answers: Vec<ImageAnswer>,
     /// Jobs that are run again a second time.
     on_demand: HashSet<JobId>,
+    /// Jobs that are run again because their runner was lost, by repository.
+    reruns: BTreeMap<Repository, Vec<Again>>,
 }
 
 impl Cache {
@@ -137,6 +141,12 @@ impl Cache {
         }
         known.slots.retain(|(runner, _)| open.runners.contains_key(runner));
         known.on_demand = on_demand_jobs(open).into_iter().collect();
+        known.reruns = about::reruns(open);
+    }
+
+    /// Returns the jobs of a repository that are run again because their runner was lost.
+    pub(crate) fn reruns_of(&self, repository: &Repository) -> Vec<Again> {
+        self.lock().reruns.get(repository).cloned().unwrap_or_default()
     }
 
     /// Whether a runner for this job gets On-Demand capacity, whatever its class says.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ecsrunner_core::decide::about::about;
 use ecsrunner_core::id::TaskId;
 use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::records::change::Change;
@@ -139,18 +140,23 @@ impl<W: World> Engine<W> {
                 Some(_) => None,
                 None => self.rules().rules().offer_of(&runner.facts.class, &runner.facts.repository),
             },
+            about: None,
+            reruns: self.cache.reruns_of(&runner.facts.repository),
             fail,
         };
         let next = |current: &Runner| {
             let now = self.ports.clock.now();
-            let Some((next, task)) = unwritten.on(current).handed_over(jit.runner_id, now) else {
+            let started = unwritten.on(current);
+            let Some((next, task)) = started.handed_over(jit.runner_id, now) else {
                 // The runner has been retired, and its clean-up deletes the registration.
                 return unwritten.alone(current).map(|next| (next, None));
             };
+            // Its task may have been recorded otherwise meanwhile.
+            let item = BootItem { about: about(&started, &self.rules().settings), ..item.clone() };
             let boot = BootPut {
                 task,
                 role: runner.facts.task_role(),
-                item: &item,
+                item,
                 jit: &jit.encoded,
                 expires_at: now + BOOT_ITEM_LIFE,
             };

@@ -235,7 +235,7 @@ pub struct BootPut<'a> {
     pub task: TaskId,
     pub role: TaskRole,
     /// The data that goes with the configuration.
-    pub item: &'a BootItem,
+    pub item: BootItem,
     pub jit: &'a SecretString,
     /// When the table may delete it.
     pub expires_at: Timestamp,

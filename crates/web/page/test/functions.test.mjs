@@ -15,6 +15,7 @@ import {
   plainLine, plainText,
 } from '../format.js';
 import { isInState, matcher, splitAndSort } from '../matching.js';
+import { peakFacts } from '../peaks.js';
 import { choosePools, countPools, isActive } from '../pools.js';
 import { Reading } from '../reading.js';
 import { Records } from '../records.js';
@@ -66,6 +67,21 @@ test('a budget says what it is for and how it stands', () => {
   assert.equal(state({ forecast_usd: 6 }), 'will be spent');
   assert.equal(state({ is_spent: true, action: 'alarm' }), 'spent');
   assert.match(state({ is_spent: true }), /^held until /);
+});
+
+test('what a job used is told as far as it was measured', () => {
+  const told = (peaks) => peakFacts(peaks).filter(Boolean).map(([name, value]) => `${name}: ${value}`);
+  assert.deepEqual(told({
+    measured_ms: 4000, cpu_ms: 6000, throttled_percent: 12, memory_bytes: 700 * 2 ** 20,
+    memory_with_cache_bytes: 900 * 2 ** 20, disk_bytes: 64 * 2 ** 20, oom_kills: 2,
+  }), [
+    'CPU time: 6.0 s, 1.50 vCPU on average, at the limit in 12 % of the time',
+    'Memory: at most 700 MiB, 900 MiB with file cache',
+    'Out of memory: the kernel killed 2 of its processes',
+    'Disk: 64 MiB more than at its start',
+  ]);
+  assert.deepEqual(told({ cpu_ms: 100, oom_kills: 0 }), ['CPU time: 100 ms']);
+  assert.deepEqual([undefined, null, { memory_bytes: '<b>' }].map(told), [[], [], []]);
 });
 
 test('counts have a plural', () => {

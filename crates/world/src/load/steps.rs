@@ -166,7 +166,12 @@ impl State {
             started_at,
             held_by: recorded.and_then(|times| times.held_by),
         };
-        let agent = AgentReport { written_at: started_at, times: task.agent.clone(), runner_version: None };
+        let agent = AgentReport {
+            written_at: started_at,
+            times: task.agent.clone(),
+            runner_version: None,
+            peaks: None,
+        };
         let times = Times { task: task.times, agent: Some(agent), job: Some(times) };
         split(&runner.facts, &runner.timeline, &times)
     }

@@ -198,7 +198,7 @@ run "everything_that_can_be_said_is_passed_on" {
     settings = {
       repositories       = ["acme/app", "Acme/*"], required_labels = ["self-hosted", "ours"], public_repositories = true, forks = true,
       events             = ["push", "pull_request"], check_runs = true, rerun = true, rerun_repositories = ["acme/app", "acme/*"]
-      on_failure         = "wait", fail_after_minutes = 30
+      on_failure         = "wait", fail_after_minutes = 30, job_summary = true
       budget             = { daily_usd = 20, monthly_usd = 300, action = "hold" }, self_hosted_fee = 0.002
       repository_budgets = { "acme/app" = { monthly_usd = 12.5 } }
       registration       = { organization = { name = "acme", group = 3 } }
@@ -227,7 +227,7 @@ run "everything_that_can_be_said_is_passed_on" {
     error_message = "reruns are lost"
   }
   assert {
-    condition     = jsondecode(aws_ssm_parameter.document["settings"].insecure_value).on_failure == "wait" && jsondecode(aws_ssm_parameter.document["settings"].insecure_value).fail_after_minutes == 30
+    condition     = jsondecode(aws_ssm_parameter.document["settings"].insecure_value).on_failure == "wait" && jsondecode(aws_ssm_parameter.document["settings"].insecure_value).fail_after_minutes == 30 && jsondecode(aws_ssm_parameter.document["settings"].insecure_value).job_summary
     error_message = "what becomes of jobs that cannot be served is lost"
   }
   assert {

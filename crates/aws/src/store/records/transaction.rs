@@ -263,6 +263,15 @@ impl DynamoStore {
             let services = serde_json::to_string(services).map_err(|error| invalid(OPERATION, error))?;
             put = put.item(attribute::SERVICES, text(services));
         }
+        if let Some(about) = &boot.item.about {
+            let about = serde_json::to_string(about).map_err(|error| invalid(OPERATION, error))?;
+            put = put.item(attribute::ABOUT, text(about));
+        }
+        if !boot.item.reruns.is_empty() {
+            let reruns =
+                serde_json::to_string(&boot.item.reruns).map_err(|error| invalid(OPERATION, error))?;
+            put = put.item(attribute::RERUNS, text(reruns));
+        }
         let put = put.build().map_err(|error| invalid(OPERATION, error))?;
         Ok(TransactWriteItem::builder().put(put).build())
     }

@@ -11,7 +11,7 @@ use ecsrunner_core::wire::job::JobStatus;
 use jiff::Timestamp;
 
 use super::{Answer, AtGitHub};
-use crate::operate::stats;
+use crate::operate::{peaks, stats};
 use crate::output::{clean, short, span, usd};
 
 /// One line of the history.
@@ -35,6 +35,7 @@ impl Answer {
         }
         if let Some(job) = &self.job {
             text += &self.wait(job)?;
+            text += &self.used(job)?;
         }
         writeln!(text)?;
         for task in &self.tasks {
@@ -110,6 +111,20 @@ impl Answer {
         }
         if !wait.unknown().is_zero() {
             writeln!(text, "  {:>8}  {:<10}  no record says where", span(wait.unknown()), "unknown")?;
+        }
+        Ok(text)
+    }
+
+    /// Says what the job used of its runner, if that was measured.
+    fn used(&self, job: &JobView) -> Result<String, std::fmt::Error> {
+        let its = self.runners.iter().find(|runner| runner.job == Some(job.id));
+        let lines = its.and_then(|runner| runner.peaks.as_ref()).map(peaks::lines).unwrap_or_default();
+        let mut text = String::new();
+        if !lines.is_empty() {
+            writeln!(text, "\nIt used:")?;
+        }
+        for (name, value) in lines {
+            writeln!(text, "  {name:<10}  {value}")?;
         }
         Ok(text)
     }

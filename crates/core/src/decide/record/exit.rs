@@ -8,6 +8,9 @@ use crate::records::times::{AgentReport, Times};
 use crate::wire::event::ExitReport;
 use crate::wire::exit_record::AgentTimes;
 
+/// How far the clocks of a task and of the control plane may differ, in milliseconds.
+const CLOCKS_DIFFER_MS: u64 = 5_000;
+
 pub(super) fn record(report: &ExitReport, records: &Records) -> Recorded {
     let change = match (&records.runner, &records.gone) {
         (Some(runner), _) => open(report, runner).map(Change::Runner),
@@ -46,7 +49,13 @@ fn heard(
     if !is_later || !of_agent.fit_between(timeline.began(), report.written_at) {
         return None;
     }
-    let agent =
-        AgentReport { written_at: report.written_at, times: of_agent, runner_version: report.runner_version };
+    let life = report.written_at.duration_since(timeline.began()).as_millis();
+    let life_ms = u64::try_from(life).unwrap_or(0).saturating_add(CLOCKS_DIFFER_MS);
+    let agent = AgentReport {
+        written_at: report.written_at,
+        times: of_agent,
+        runner_version: report.runner_version,
+        peaks: report.peaks.and_then(|peaks| peaks.within(facts.size, life_ms)),
+    };
     Some(Times { agent: Some(agent), ..times.clone() })
 }

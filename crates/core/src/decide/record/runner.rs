@@ -133,7 +133,10 @@ pub(super) fn why_a_job_ended(kind: EndingKind, note: Option<&Reason>) -> Option
         | EndingKind::StoppedByOperator
         | EndingKind::AgentCrashed
         | EndingKind::SpotInterrupted => Some(note.cloned().unwrap_or_else(|| kind.code().into())),
-        _ => note.filter(|note| ends_a_job(note.code()) || note.code() == Code::AgentCrashed).cloned(),
+        _ => {
+            let crashed = |code| matches!(code, Code::AgentCrashed | Code::OutOfMemory);
+            note.filter(|note| ends_a_job(note.code()) || crashed(note.code())).cloned()
+        }
     }
 }
 
@@ -409,8 +412,16 @@ pub(super) fn words_of(cause: &StopCause) -> Option<String> {
 
 fn kind_of(cause: &StopCause, runner: &Runner) -> (EndingKind, Option<Reason>) {
     let busy = matches!(runner.state, RunnerState::Busy { .. });
+    let out_of_memory = |what: &str| {
+        let (class, memory) = (&runner.facts.class, runner.facts.size.memory());
+        Reason::with(Code::OutOfMemory, format!("class `{class}` has {memory} MiB: {what}"))
+    };
     let crashed = |what: &str| {
-        if busy || matches!(runner.state, RunnerState::Booted { custody: Custody::Issued(_), .. }) {
+        let had_job = busy || matches!(runner.state, RunnerState::Booted { custody: Custody::Issued(_), .. });
+        if had_job && Fault::of_ecs_words(what) == Fault::OutOfMemory {
+            return (EndingKind::AgentCrashed, Some(out_of_memory(what)));
+        }
+        if had_job {
             (EndingKind::AgentCrashed, Some(Reason::with(Code::AgentCrashed, what)))
         } else {
             (EndingKind::BootFailed, Some(Reason::with(Code::BootFailed, what)))

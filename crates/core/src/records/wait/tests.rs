@@ -46,6 +46,7 @@ fn times() -> Times {
         written_at: at(91_000),
         times: AgentTimes::from_steps(steps),
         runner_version: RunnerVersion::parse("2.336.0").ok(),
+        peaks: None,
     };
     let job =
         JobTimes { queued_at: at(1), recorded_at: Some(at(2_000)), started_at: at(27_000), held_by: None };
@@ -166,6 +167,7 @@ proptest! {
                 written_at: at(0),
                 times: AgentTimes::from_steps(steps),
                 runner_version: None,
+                peaks: None,
             }),
             job: Some(JobTimes {
                 queued_at: at(queued_at),

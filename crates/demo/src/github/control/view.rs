@@ -157,6 +157,10 @@ impl State {
                 "conclusion": step.conclusion,
                 "in_progress": step.is_in_progress(),
             })).collect::<Vec<_>>(),
+            "summaries": job.summaries.iter().map(|(step, text)| json!({
+                "step": job.steps.iter().find(|known| known.id == *step).map(|step| &step.name),
+                "text": text,
+            })).collect::<Vec<_>>(),
             "annotations": job.annotations,
         })
     }

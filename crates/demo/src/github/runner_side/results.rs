@@ -32,7 +32,9 @@ pub(in crate::github) enum Blob {
     StepLog(JobId, String),
     /// The whole log of a job.
     JobLog(JobId),
-    /// Summaries and diagnostics, which the fake does not show.
+    /// The summary of a step, by the step's id.
+    StepSummary(JobId, String),
+    /// Diagnostics, which the fake does not show.
     Other,
 }
 
@@ -85,7 +87,7 @@ pub(super) async fn call(
             json!({"logs_url": state.new_blob(Blob::JobLog(job)), "blob_storage_type": STORAGE})
         }
         (RECEIVER, "GetStepSummarySignedBlobURL") => {
-            let url = state.new_blob(Blob::Other);
+            let url = state.new_blob(Blob::StepSummary(job, step));
             json!({"summary_url": url, "blob_storage_type": STORAGE, "soft_size_limit": SOFT_SIZE_LIMIT})
         }
         (RECEIVER, "GetJobDiagLogsSignedBlobURL") => {
@@ -137,6 +139,16 @@ pub(super) async fn upload(
                 }
                 // The whole log includes them.
                 job.step_logs.clear();
+            }
+        }
+        Blob::StepSummary(job, step) => {
+            if let Some(job) = state.jobs.get_mut(&job) {
+                match job.summaries.iter_mut().find(|(known, _)| *known == step) {
+                    Some((_, known)) if appends => known.push_str(&text),
+                    Some((_, known)) => *known = text,
+                    None => job.summaries.push((step, text)),
+                }
+                state.note_change();
             }
         }
         Blob::Other => {}

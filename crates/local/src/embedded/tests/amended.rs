@@ -4,6 +4,7 @@ use ecsrunner_core::records::runner::{EndedRunner, EndingKind, Served};
 use ecsrunner_core::records::times::{AgentReport, JobTimes, Times};
 use ecsrunner_core::rules::image::RunnerVersion;
 use ecsrunner_core::wire::exit_record::AgentTimes;
+use ecsrunner_core::wire::peaks::Peaks;
 
 use super::*;
 
@@ -46,6 +47,7 @@ async fn a_gone_runner_is_loaded_where_it_is_asked_for_and_amended_at_its_versio
         written_at: at(9),
         times: AgentTimes::from_steps(steps),
         runner_version: RunnerVersion::parse("2.336.0").ok(),
+        peaks: Some(Peaks { oom_kills: Some(2), ..Peaks::default() }),
     };
     let times = Times { agent: Some(agent), ..gone.times.clone() };
     let amended = EndedRunner { version: gone.version.next(), times, ..gone };

@@ -121,14 +121,21 @@ async fn a_boot_item_is_handed_over_once_and_given_back_once() {
         forks: false,
         events: Vec::new(),
     };
-    let item = BootItem { runner: runner.name().clone(), policy, fail: None, services: None };
+    let item = BootItem {
+        runner: runner.name().clone(),
+        policy,
+        fail: None,
+        services: None,
+        about: None,
+        reruns: Vec::new(),
+    };
     let again = Runner { version: runner.version.next(), ..runner.clone() };
     let (first, second) = ([Change::Runner(runner)], [Change::Runner(again)]);
     let boot = || {
         Some(BootPut {
             task: task.clone(),
             role: TaskRole::Plain,
-            item: &item,
+            item: item.clone(),
             jit: &jit,
             expires_at: at(3600),
         })

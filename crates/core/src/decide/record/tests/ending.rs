@@ -289,6 +289,27 @@ fn a_container_that_never_ran_is_no_fault_of_its_pool_whatever_the_words_are() {
 }
 
 #[test]
+fn a_container_that_ran_out_of_memory_is_named_with_its_class_and_what_that_has() {
+    let words = "exit code 137: OutOfMemoryError: Container killed due to memory usage";
+    for (words, code) in [(words, Code::OutOfMemory), ("exit code 137", Code::AgentCrashed)] {
+        let mut book = Book::with_runner();
+        let ended = task(9, TaskChange::Stopped(StopCause::Unknown(words.into())));
+        for event in [in_progress(7), ended, failed(7)] {
+            book.tell(&event);
+        }
+        let JobRecord::Ended(job) = &book.jobs[&JobId::new(7)] else { panic!("{:?}", book.jobs) };
+        let JobEnding::Completed { reason: Some(reason), .. } = &job.ending else { panic!("{job:?}") };
+        assert_eq!(reason.code(), code, "{words}");
+        if code == Code::OutOfMemory {
+            let expected = format!(
+                "the job needed more memory than its runner has: class `small` has 1024 MiB: {words}"
+            );
+            assert_eq!(reason.text(), expected);
+        }
+    }
+}
+
+#[test]
 fn a_job_whose_end_was_told_before_its_start_has_its_wait_told_once_all_the_same() {
     let mut book = Book::with_runner();
     book.tell(&completed(7));

@@ -4,6 +4,7 @@ use super::*;
 use crate::records::wait::Part;
 use crate::wire::event::{ExitReport, TaskTimes};
 use crate::wire::exit_record::AgentTimes;
+use crate::wire::peaks::Peaks;
 
 /// A report whose line was written then: its agent took 10 ms for each step, from 40 ms on.
 fn report(written: i64) -> ExitReport {
@@ -13,6 +14,7 @@ fn report(written: i64) -> ExitReport {
         written_at: at(written),
         times: AgentTimes::from_steps([40, 50, 60, 70, 80, 90, 200].map(|millis| Some(at(millis)))),
         runner_version: None,
+        peaks: None,
     }
 }
 
@@ -88,10 +90,26 @@ fn a_foreign_or_impossible_record_changes_nothing() {
 }
 
 #[test]
+fn peaks_that_cannot_be_true_are_left_out() {
+    let used = |peaks: Peaks| {
+        let mut book = Book::with_runner();
+        book.tell(&exit(ExitReport { peaks: Some(peaks), ..report(205) }));
+        let runner = book.runners.into_values().next().unwrap();
+        runner.times.agent.unwrap().peaks
+    };
+    let told = Peaks { measured_ms: Some(110), cpu_ms: Some(90), oom_kills: Some(1), ..Peaks::default() };
+    assert_eq!(used(told), Some(told));
+    let forged = Peaks { cpu_ms: Some(u64::MAX), memory_bytes: Some(u64::MAX), ..told };
+    assert_eq!(used(forged), Some(Peaks { cpu_ms: None, ..told }));
+    assert_eq!(used(Peaks { measured_ms: Some(5_206), ..Peaks::default() }), None);
+}
+
+#[test]
 fn a_record_decides_nothing() {
     let mut book = Book::with_runner();
     let before = book.summary();
-    book.tell(&exit(report(205)));
+    let peaks = Some(Peaks { oom_kills: Some(3), ..Peaks::default() });
+    book.tell(&exit(ExitReport { peaks, ..report(205) }));
     assert_eq!(book.summary(), before);
 }
 

@@ -11,7 +11,7 @@ use crate::trial::{Checked, Trial, between};
 pub(super) const ROWS: &[Row] = &[
     Row {
         name: "a hook that blocks and ignores signals gets INT",
-        outcome: "15.5 s, all skipped, failure",
+        outcome: "15.5 s, all skipped, failure; its summary is sent",
         check: refusal,
     },
     Row {
@@ -25,7 +25,11 @@ pub(super) const ROWS: &[Row] = &[
     Row { name: "the hook's path has a blank", outcome: "it fails before it has judged", check: blank },
     Row { name: ".env names another hook", outcome: "that one is run", check: replaced },
     Row { name: ".env empties the hook", outcome: "none is run, success", check: emptied },
-    Row { name: "the job-completed hook", outcome: "runs after a failed job, too", check: completed_hook },
+    Row {
+        name: "the job-completed hook",
+        outcome: "runs after a failed job, too; its summary is sent",
+        check: completed_hook,
+    },
 ];
 
 const STEPS: &str = "- uses: acme/js@v1\n- {name: plain, run: echo plain ran}\n\
@@ -45,7 +49,7 @@ fn refusal(trial: &mut Trial) -> Checked {
     let told = trial.path("told");
     trial.hook(
         "hook.sh",
-        &format!("trap '' INT TERM; echo refused; touch {}; while :; do sleep 1; done", told.display()),
+        &format!("trap '' INT TERM; echo refused | tee -a $GITHUB_STEP_SUMMARY; touch {}; while :; do sleep 1; done", told.display()),
     )?;
     let job = trial.job(STEPS)?;
     trial.start()?;
@@ -55,8 +59,18 @@ fn refusal(trial: &mut Trial) -> Checked {
     trial.exits(0)?;
     between(begun.elapsed(), trial.secs(9.0), trial.secs(20.0))?;
     trial.order(&["Exiting...", "Job build completed with result: Canceled"])?;
-    trial.concludes(job, "failure")?;
+    let ended = trial.concludes(job, "failure")?;
+    has_summary(&ended, "Set up runner", "refused")?;
     ran(trial, job, &[])
+}
+
+/// Whether the step has this summary. The official runner writes the lines with ends of its own.
+fn has_summary(job: &Value, step: &str, text: &str) -> Checked {
+    let summaries = job["summaries"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_it = |summary: &Value| {
+        summary["step"] == step && summary["text"].as_str().is_some_and(|found| found.trim() == text)
+    };
+    if summaries.iter().any(is_it) { Ok(()) } else { Err(format!("the summaries are {summaries:?}")) }
 }
 
 fn cancelled(trial: &mut Trial) -> Checked {
@@ -165,12 +179,14 @@ fn env_file(trial: &Trial, hook: &str) -> Checked {
 fn completed_hook(trial: &mut Trial) -> Checked {
     let told = trial.path("told");
     let path = trial.path("completed.sh");
-    fs::write(&path, format!("touch {}", told.display())).map_err(|error| error.to_string())?;
+    let script = format!("touch {}; echo note >> $GITHUB_STEP_SUMMARY", told.display());
+    fs::write(&path, script).map_err(|error| error.to_string())?;
     trial.set("ACTIONS_RUNNER_HOOK_JOB_COMPLETED", &path.display().to_string());
     let job = trial.job("- run: exit 1")?;
     trial.start()?;
     trial.exits(0)?;
     let ended = trial.concludes(job, "failure")?;
+    has_summary(&ended, "Complete runner", "note")?;
     let has_step = ended["steps"]
         .as_array()
         .is_some_and(|steps| steps.iter().any(|step| step["name"] == "Complete runner"));
