@@ -48,7 +48,8 @@ impl EventView {
             | Change::Released(_)
             | Change::Rerun(_)
             | Change::RerunOver(_)
-            | Change::Image(_) => return None,
+            | Change::Image(_)
+            | Change::Claimed(_) => return None,
         })
     }
 }

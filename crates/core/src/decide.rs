@@ -11,4 +11,5 @@ pub mod images;
 pub mod plan;
 pub mod step;
 pub mod answer;
+pub mod claim;
 pub mod sweep;

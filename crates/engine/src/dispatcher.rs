@@ -10,6 +10,7 @@ mod ask;
 mod fail;
 mod github_calls;
 mod hand_over;
+mod instance;
 mod images;
 mod launch;
 pub(crate) mod cache;

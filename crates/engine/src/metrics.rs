@@ -194,7 +194,8 @@ impl Metrics {
                 | Change::Released(_)
                 | Change::Rerun(_)
                 | Change::RerunOver(_)
-                | Change::Image(_) => {}
+                | Change::Image(_)
+                | Change::Claimed(_) => {}
             }
         }
     }
@@ -382,7 +383,7 @@ mod tests {
             kind: EndingKind::Completed,
             note,
             served: Served::Job(JobId::new(2)),
-            placement: Placement { market: Market::OnDemand, subnet: None },
+            placement: Placement::fargate(Market::OnDemand, None),
             task: None,
             stopped_at: None,
             cost_usd: None,

@@ -61,13 +61,14 @@ data "aws_iam_policy_document" "viewer" {
     }
   }
 
-  # `*`: DescribeTaskDefinition supports no resource, and no definition contains a secret. GetServiceQuota and the reads of
-  # metrics and alarms support none that names a deployment.
+  # `*`: DescribeTaskDefinition supports no resource, and no definition contains a secret. A capacity
+  # provider has a name and a state. GetServiceQuota and the reads of metrics and alarms support none that names a deployment.
   statement {
     sid = "WithoutResources"
     actions = [
       "cloudwatch:DescribeAlarms",
       "cloudwatch:GetMetricData",
+      "ecs:DescribeCapacityProviders",
       "ecs:DescribeTaskDefinition",
       "servicequotas:GetServiceQuota",
     ]

@@ -193,8 +193,8 @@ fn lessons_of<'a>(open: &Open, runner: &'a Runner, now: Timestamp) -> Vec<Lesson
     let (Some(at), Some(fault)) = (runner.stopped_at(), ending.fault) else { return lessons };
     // Without a task, the placement's hold was written with the answer to RunTask.
     let is_known = fault == Fault::NoCapacity && runner.task().is_none();
-    // A container that ran without a configuration waited for GitHub.
-    let waited = ending.custody == Custody::Unissued && booted.is_some();
+    // A container that ran without a configuration waited for GitHub, unless its instance was another runner's.
+    let waited = ending.custody == Custody::Unissued && booted.is_some() && fault != Fault::InstanceUsed;
     let counts =
         fault.suspect() != Suspect::Use || booted.is_none_or(|booted| was_wanted(open, runner, booted));
     let is_of_pool = matches!(fault.suspect(), Suspect::Use | Suspect::Runner);

@@ -1,7 +1,9 @@
 //! What is read to judge an event, and what is written for it.
 
+use crate::id::RunnerName;
 use crate::records::hold::{Held, Hold};
 use crate::records::image::Image;
+use crate::records::instance::Claim;
 use crate::records::job::{EndedJob, Job, JobRecord};
 use crate::records::rerun::{RerunKey, RerunRecord};
 use crate::records::runner::{EndedRunner, Runner};
@@ -17,6 +19,8 @@ pub struct Records {
     pub warm: Option<WarmTask>,
     /// The runner's history record, if it was asked for.
     pub gone: Option<EndedRunner>,
+    /// The runner that the EC2 instance belongs to, if it was asked for and has one.
+    pub claimed_by: Option<RunnerName>,
 }
 
 /// One write. It carries the record's new version: the store requires that the
@@ -52,4 +56,6 @@ pub enum Change {
     RerunOver(RerunKey),
     /// The deployment's own image of an architecture. The latest write wins: only the lease's holder writes it.
     Image(Box<Image>),
+    /// An EC2 instance becomes a runner's. It must be nobody's.
+    Claimed(Box<Claim>),
 }

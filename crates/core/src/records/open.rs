@@ -96,6 +96,8 @@ impl Open {
                 self.reruns.remove(key);
             }
             Change::Image(image) => self.add_image((**image).clone()),
+            // It is no part of what is open.
+            Change::Claimed(_) => {}
         }
     }
 

@@ -286,7 +286,7 @@ impl WarmTask {
     #[must_use]
     pub fn cost_usd(&self, now: Timestamp) -> Option<f64> {
         let until = self.timeline.at(WarmStage::Used).or_else(|| self.stopped_at()).unwrap_or(now);
-        Some(task_usd(self.facts.size, self.placement.market, self.launched_at()?, until))
+        task_usd(self.facts.size, &self.placement, self.launched_at()?, until)
     }
 
     /// Returns its history record. Ask only when its task has stopped, or its runner is gone.

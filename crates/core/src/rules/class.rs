@@ -9,6 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ClassName, Repository};
+use crate::rules::cost::Market;
 use crate::rules::labels::Labels;
 use crate::rules::limits::Limits;
 use crate::rules::policy::RepositoryPattern;
@@ -142,6 +143,12 @@ impl Class {
             .is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(repository)))
     }
 
+    /// Whether a placement of its tasks names its own capacity provider. On one machine none does: [`Place::OneMachine`].
+    #[must_use]
+    pub fn is_managed(&self) -> bool {
+        self.compute == Compute::ManagedInstances
+    }
+
     /// Returns why its Docker engine cannot run in this place.
     #[must_use]
     pub fn unfit_docker(&self, place: Place) -> Option<ClassError> {
@@ -215,6 +222,12 @@ impl Catalogue {
 
     /// Sets aside the classes whose services or Docker engine cannot run in this place, and returns their mistakes.
     pub fn keep_fit(&mut self, place: Place) -> Vec<ClassError> {
+        if place == Place::OneMachine {
+            // It runs all tasks itself, so no task waits to know its instance.
+            for class in self.classes.values_mut() {
+                class.compute = Compute::Fargate;
+            }
+        }
         self.set_aside(|class| {
             if let Some(error) = class.unfit_docker(place) {
                 return Some(error);
@@ -368,6 +381,11 @@ impl Class {
                 errors.push(ClassError::WithDocker { class: class(), key, expected });
             }
         }
+        for (key, is_set, expected) in entry.excluded_by_managed_instances() {
+            if entry.compute == Compute::ManagedInstances && !entry.docker && is_set {
+                errors.push(ClassError::OnManagedInstances { class: class(), key, expected });
+            }
+        }
         match size {
             Some(size) if errors.is_empty() => Ok(Self {
                 name: name.clone(),
@@ -396,8 +414,9 @@ impl ClassEntry {
     /// Checks its size by the rules of what runs its tasks.
     fn size(&self) -> Result<Size, SizeError> {
         match self.compute {
-            Compute::Fargate | Compute::ManagedInstances => {
-                Size::new(self.cpu, self.memory, self.ephemeral_storage_gib, self.arch)
+            Compute::Fargate => Size::new(self.cpu, self.memory, self.ephemeral_storage_gib, self.arch),
+            Compute::ManagedInstances => {
+                Size::managed(self.cpu, self.memory, self.ephemeral_storage_gib, self.arch)
             }
         }
     }
@@ -415,6 +434,19 @@ impl ClassEntry {
                 "exec",
                 self.exec,
                 "a job could use the identity of its task, which Exec gives more permissions",
+            ),
+        ]
+    }
+
+    /// The keys that no class on ECS Managed Instances can have, whether this class sets them, and why.
+    fn excluded_by_managed_instances(&self) -> [(&'static str, bool, &'static str); 3] {
+        [
+            ("services", !self.services.is_empty(), "only tasks on Fargate have services beside the runner"),
+            ("warm", self.warm.is_some(), "a warm task would keep an instance that serves one job only"),
+            (
+                "exec",
+                self.exec,
+                "a job that is root of its instance could use its task's role, which Exec gives more permissions",
             ),
         ]
     }
@@ -440,6 +472,18 @@ fn label_mistake(label: &str) -> Option<&'static str> {
         )
     } else {
         None
+    }
+}
+
+impl Capacity {
+    /// The markets that it uses, the preferred one first.
+    #[must_use]
+    pub const fn markets(self) -> &'static [Market] {
+        match self {
+            Self::OnDemand => &[Market::OnDemand],
+            Self::Spot => &[Market::Spot],
+            Self::SpotThenOnDemand => &[Market::Spot, Market::OnDemand],
+        }
     }
 }
 

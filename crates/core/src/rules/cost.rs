@@ -1,8 +1,11 @@
 //! The cost of a task at AWS's list prices.
 
+use std::fmt;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::rules::class::size::{Arch, Size};
+use crate::rules::placement::Placement;
 
 /// Whether a task runs on Spot capacity.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -29,6 +32,15 @@ impl Market {
     }
 }
 
+impl fmt::Display for Market {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OnDemand => "on-demand",
+            Self::Spot => "spot",
+        })
+    }
+}
+
 /// When the prices below were read, for us-east-1, from AWS's page
 /// "AWS Fargate Pricing" and its Price List API (usage types
 /// `USE1-Fargate[-ARM]-vCPU-Hours:perCPU` and `…-GB-Hours`).
@@ -52,14 +64,21 @@ const STORAGE_GB_HOUR: f64 = 0.000_111;
 const PUBLIC_IPV4_HOUR: f64 = 0.005;
 const LEAST: SignedDuration = SignedDuration::from_secs(60);
 
-/// Returns the cost in US dollars of a task of this size from `from` to `to`:
+/// Returns the cost in US dollars of a task of this size from `from` to `to`; `None` on ECS Managed Instances, for whose
+/// EC2 instances and management fee no prices with a source are known here.
+#[must_use]
+pub fn task_usd(size: Size, placement: &Placement, from: Timestamp, to: Timestamp) -> Option<f64> {
+    placement.managed.is_none().then(|| fargate_usd(size, placement.market, from, to))
+}
+
+/// Returns the cost in US dollars of a task of this size on Fargate from `from` to `to`:
 /// vCPU, memory, storage above 20 GB and one public IPv4 address, billed per
 /// second with a minimum of one minute.
 ///
 /// Not included: data transfer, logs, image storage, and the image pull if it
 /// began before `from`.
 #[must_use]
-pub fn task_usd(size: Size, market: Market, from: Timestamp, to: Timestamp) -> f64 {
+pub fn fargate_usd(size: Size, market: Market, from: Timestamp, to: Timestamp) -> f64 {
     let billed = to.duration_since(from).max(LEAST);
     let hours = billed.as_secs_f64() / 3600.0;
     let price = price(size.arch(), market);
@@ -77,7 +96,17 @@ mod tests {
 
     fn usd(size: Size, market: Market, secs: i64) -> f64 {
         let from = Timestamp::UNIX_EPOCH;
-        task_usd(size, market, from, from + SignedDuration::from_secs(secs))
+        fargate_usd(size, market, from, from + SignedDuration::from_secs(secs))
+    }
+
+    #[test]
+    fn the_cost_of_an_instance_is_unknown_and_not_that_of_fargate() {
+        let (from, size) = (Timestamp::UNIX_EPOCH, Size::new(2048, 4096, None, Arch::X64).unwrap());
+        let of = |placement| task_usd(size, &placement, from, from + SignedDuration::from_hours(1));
+        let fargate = Placement::fargate(Market::OnDemand, None);
+        let managed = Some(crate::id::ClassName::parse("images").unwrap());
+        assert!(of(fargate.clone()).is_some_and(|usd| usd > 0.0));
+        assert_eq!(of(Placement { managed, ..fargate }), None);
     }
 
     #[test]

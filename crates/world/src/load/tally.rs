@@ -201,7 +201,8 @@ impl Tally {
             | Change::Released(_)
             | Change::Rerun(_)
             | Change::RerunOver(_)
-            | Change::Image(_) => {}
+            | Change::Image(_)
+            | Change::Claimed(_) => {}
         }
     }
 

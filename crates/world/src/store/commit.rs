@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use ecsrunner_core::id::{JobId, RunnerName, Version, WarmName};
+use ecsrunner_core::id::{HostId, JobId, RunnerName, Version, WarmName};
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::hold::Held;
 use ecsrunner_core::records::rerun::RerunKey;
@@ -75,6 +75,7 @@ impl Tables {
                 is_before(self.open.warm.get(name).map(|warm| warm.version), warm.version)
                     && !self.gone_warm.contains_key(name)
             }
+            Change::Claimed(claim) => !self.claimed.contains_key(&claim.host),
             Change::Hold(_)
             | Change::Released(_)
             | Change::Rerun(_)
@@ -97,6 +98,9 @@ impl Tables {
             }
             Change::WarmGone(warm) => {
                 self.gone_warm.insert(warm.facts.name.clone(), (**warm).clone());
+            }
+            Change::Claimed(claim) => {
+                self.claimed.insert(claim.host.clone(), claim.runner.clone());
             }
             Change::Job(_)
             | Change::Runner(_)
@@ -127,6 +131,7 @@ enum Item<'a> {
     Hold(&'a Held),
     Rerun(RerunKey),
     Image(Arch),
+    Claim(&'a HostId),
 }
 
 /// Refuses transactions that DynamoDB always refuses: too many writes, or two writes of one item.
@@ -151,6 +156,7 @@ fn check_form(transaction: &Transaction<'_>) -> Result<(), StoreError> {
             Change::Rerun(record) => (Item::Rerun(record.key()), 1),
             Change::RerunOver(key) => (Item::Rerun(key.clone()), 1),
             Change::Image(image) => (Item::Image(image.arch), 1),
+            Change::Claimed(claim) => (Item::Claim(&claim.host), 1),
         };
         writes += weight;
         // A single change needs no set.

@@ -77,6 +77,7 @@ fn task(version: u64, change: TaskChange) -> Event {
         version,
         change,
         times: TaskTimes::default(),
+        instance: None,
         at: at(50 * i64::try_from(version).unwrap()),
     })
 }
@@ -136,6 +137,7 @@ impl Book {
             job: keys.job.and_then(|job| self.jobs.get(&job).cloned()),
             runner: keys.runner.and_then(|runner| self.runners.get(&runner).cloned()),
             warm: None,
+            claimed_by: None,
         };
         let (settings, catalogue) = (settings(), catalogue());
         let recorded = record(event, &records, Rules { settings: &settings, catalogue: &catalogue });
@@ -181,7 +183,8 @@ impl Book {
             | Change::Released(_)
             | Change::Rerun(_)
             | Change::RerunOver(_)
-            | Change::Image(_) => {
+            | Change::Image(_)
+            | Change::Claimed(_) => {
                 panic!("no event holds launches back, or wants a rerun or an image: {change:?}")
             }
         }
