@@ -2,7 +2,7 @@
 
 use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_core::rules::class::{Catalogue, Class, Compute};
-use ecsrunner_core::rules::cost::{Market, task_usd};
+use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::placement::Placement;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -76,7 +76,7 @@ impl ClassView {
             let began = Timestamp::UNIX_EPOCH;
             let managed = class.is_managed().then(|| class.name.clone());
             let placement = Placement { managed, ..Placement::fargate(market, None) };
-            task_usd(class.size, &placement, began, began + SignedDuration::from_hours(1))
+            placement.usd(class.size, began, began + SignedDuration::from_hours(1))
         };
         Self {
             name: class.name.to_string(),

@@ -12,8 +12,8 @@ pub mod class;
 pub mod image;
 pub mod labels;
 pub mod pool;
-pub mod placement;
 pub mod cost;
+pub mod placement;
 pub mod hosted;
 
 use crate::id::{ClassName, Repository};

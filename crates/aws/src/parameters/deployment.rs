@@ -155,7 +155,7 @@ impl DeploymentFacts {
             let unprovided = |what| ClassError::Unprovided { class: class.name.to_string(), what };
             let providers = self.capacity_providers.get(&class.name);
             let lacks = |market: &Market| providers.and_then(|of_class| of_class.of(*market)).is_none();
-            if let Some(market) = class.capacity.markets().iter().find(|market| lacks(market)) {
+            if let Some(market) = Market::all_of(class.capacity).iter().find(|market| lacks(market)) {
                 return Some(unprovided(format!("{market} capacity provider")));
             }
             if self.network.assign_public_ip {

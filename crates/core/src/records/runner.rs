@@ -13,7 +13,6 @@ use crate::records::instance::Instance;
 use crate::records::timeline::Timeline;
 use crate::records::times::Times;
 use crate::rules::class::size::Size;
-use crate::rules::cost::task_usd;
 use crate::rules::labels::Labels;
 use crate::rules::limits::WaitLimits;
 use crate::rules::placement::Placement;
@@ -408,7 +407,7 @@ impl Runner {
     /// bills from the image pull on; here the launch counts as its start.
     #[must_use]
     pub fn cost_usd(&self, now: Timestamp) -> Option<f64> {
-        task_usd(self.facts.size, &self.placement, self.launched_at()?, self.stopped_at().unwrap_or(now))
+        self.placement.usd(self.facts.size, self.launched_at()?, self.stopped_at().unwrap_or(now))
     }
 }
 

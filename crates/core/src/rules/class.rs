@@ -9,7 +9,6 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ClassName, Repository};
-use crate::rules::cost::Market;
 use crate::rules::labels::Labels;
 use crate::rules::limits::Limits;
 use crate::rules::policy::RepositoryPattern;
@@ -472,18 +471,6 @@ fn label_mistake(label: &str) -> Option<&'static str> {
         )
     } else {
         None
-    }
-}
-
-impl Capacity {
-    /// The markets that it uses, the preferred one first.
-    #[must_use]
-    pub const fn markets(self) -> &'static [Market] {
-        match self {
-            Self::OnDemand => &[Market::OnDemand],
-            Self::Spot => &[Market::Spot],
-            Self::SpotThenOnDemand => &[Market::Spot, Market::OnDemand],
-        }
     }
 }
 

@@ -4,8 +4,8 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::rules::class::Capacity;
 use crate::rules::class::size::{Arch, Size};
-use crate::rules::placement::Placement;
 
 /// Whether a task runs on Spot capacity.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -29,6 +29,16 @@ impl Market {
     #[must_use]
     pub fn of_capacity_provider(name: &str) -> Option<Self> {
         [Self::OnDemand, Self::Spot].into_iter().find(|market| market.capacity_provider() == name)
+    }
+
+    /// The markets that a class uses, the preferred one first.
+    #[must_use]
+    pub const fn all_of(capacity: Capacity) -> &'static [Self] {
+        match capacity {
+            Capacity::OnDemand => &[Self::OnDemand],
+            Capacity::Spot => &[Self::Spot],
+            Capacity::SpotThenOnDemand => &[Self::Spot, Self::OnDemand],
+        }
     }
 }
 
@@ -64,13 +74,6 @@ const STORAGE_GB_HOUR: f64 = 0.000_111;
 const PUBLIC_IPV4_HOUR: f64 = 0.005;
 const LEAST: SignedDuration = SignedDuration::from_secs(60);
 
-/// Returns the cost in US dollars of a task of this size from `from` to `to`; `None` on ECS Managed Instances, for whose
-/// EC2 instances and management fee no prices with a source are known here.
-#[must_use]
-pub fn task_usd(size: Size, placement: &Placement, from: Timestamp, to: Timestamp) -> Option<f64> {
-    placement.managed.is_none().then(|| fargate_usd(size, placement.market, from, to))
-}
-
 /// Returns the cost in US dollars of a task of this size on Fargate from `from` to `to`:
 /// vCPU, memory, storage above 20 GB and one public IPv4 address, billed per
 /// second with a minimum of one minute.
@@ -97,16 +100,6 @@ mod tests {
     fn usd(size: Size, market: Market, secs: i64) -> f64 {
         let from = Timestamp::UNIX_EPOCH;
         fargate_usd(size, market, from, from + SignedDuration::from_secs(secs))
-    }
-
-    #[test]
-    fn the_cost_of_an_instance_is_unknown_and_not_that_of_fargate() {
-        let (from, size) = (Timestamp::UNIX_EPOCH, Size::new(2048, 4096, None, Arch::X64).unwrap());
-        let of = |placement| task_usd(size, &placement, from, from + SignedDuration::from_hours(1));
-        let fargate = Placement::fargate(Market::OnDemand, None);
-        let managed = Some(crate::id::ClassName::parse("images").unwrap());
-        assert!(of(fargate.clone()).is_some_and(|usd| usd > 0.0));
-        assert_eq!(of(Placement { managed, ..fargate }), None);
     }
 
     #[test]

@@ -103,7 +103,7 @@ async fn cluster(aws: &AwsDeployment) -> Check {
         .catalogue
         .iter()
         .filter(|class| !class.is_managed())
-        .flat_map(|class| class.capacity.markets())
+        .flat_map(|class| Market::all_of(class.capacity))
         .map(|market| market.capacity_provider())
         .filter(|provider| !cluster.capacity_providers.iter().any(|has| has == provider))
         .collect();
@@ -281,7 +281,7 @@ async fn quotas(aws: &AwsDeployment) -> Vec<Check> {
         let classes: Vec<&Class> = rules
             .catalogue
             .iter()
-            .filter(|class| !class.is_managed() && class.capacity.markets().contains(&market))
+            .filter(|class| !class.is_managed() && Market::all_of(class.capacity).contains(&market))
             .collect();
         let Some(most) = most_vcpus(&classes, rules.settings.limits.max_runners) else { continue };
         checks.push(match aws.operator().quota(market).await {

@@ -185,7 +185,7 @@ impl<'a> Choices<'a> {
     }
 
     fn in_order(&self, wanted: Wanted<'_>, spread: u64) -> impl Iterator<Item = Placement> {
-        let markets = wanted.capacity.markets();
+        let markets = Market::all_of(wanted.capacity);
         let count = self.subnets.len().max(1);
         let first = usize::try_from(spread % count as u64).unwrap_or(0);
         let managed = wanted.managed.then(|| wanted.class.clone());
