@@ -77,7 +77,7 @@ fn what_terraform_writes_is_read_as_it_was_meant() {
     );
     let versions: Vec<&str> = facts.agents.values().map(|agent| agent.version.as_str()).collect();
     assert_eq!((versions.len(), facts.agents[&Arch::X64].key.as_str()), (2, "agent/x64/ecsrunner-agent"));
-    let rules = read.ruleset().rules.unwrap();
+    let rules = read.ruleset().images.unwrap();
     assert_eq!((rules.built, rules.is_plain), ([Arch::X64].into(), true));
     assert_eq!(rules.pinned.map(|version| version.to_string()).as_deref(), Some("2.337.0"));
     assert_eq!((rules.sources.as_str(), rules.tag.as_str()), ("0123456789ab", "2026-11"));

@@ -176,8 +176,8 @@ fn has_failed(runner: &Runner) -> bool {
 fn lessons_of<'a>(open: &Open, runner: &'a Runner, now: Timestamp) -> Vec<Lesson<'a>> {
     let mut lessons = Vec::new();
     let booted = runner.timeline.at(RunnerStage::Booted);
-    // The container of a warm task ran before.
-    if let Some(at) = booted.filter(|_| runner.facts.warm.is_none()) {
+    // The container of a warm task ran before, and one on the instance of another runner shows nothing.
+    if let Some(at) = booted.filter(|_| runner.facts.warm.is_none() && !runner.lacks_instance()) {
         lessons.push(Lesson { runner, at, outcome: Outcome::Booted });
     }
     // A runner that fails a job shows that its class starts, and nothing about the pool of that job.
