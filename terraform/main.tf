@@ -90,6 +90,8 @@ module "image" {
   image = merge(
     { for key, value in var.runner_image_build : key => value if value != null },
     { builder = local.builder, tag = var.runner_image_tag },
+    # Without such a class the image's hash stays as it is.
+    { docker = anytrue([for class in values(local.managed_classes) : coalesce(class.docker, false) && coalesce(class.image, "default") == "default"]) },
   )
   log_retention_days = var.observe.log_retention_days
   tags               = local.tags

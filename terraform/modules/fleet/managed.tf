@@ -14,6 +14,11 @@ variable "managed_classes" {
   }))
   default  = {}
   nullable = false
+
+  validation {
+    condition     = alltrue([for class in values(var.managed_classes) : !(class.docker && class.image == "official")])
+    error_message = "${join("; ", [for name, class in var.managed_classes : "class `${name}` has `docker = true` and `image = \"official\"`" if class.docker && class.image == "official"])}: GitHub's own image lacks `iptables`, which a Docker engine needs. Leave `image` away, or name one of runner_images that was built with `--build-arg DOCKER=true`."
+  }
 }
 
 locals {
@@ -22,10 +27,10 @@ locals {
   docker_dir = "/var/lib/ecsrunner-docker"
 
   # The images from which a runner of such a class may start, by `<class>/<image>`: its own, and those that stand in for
-  # the default image.
+  # the default image. GitHub's own lacks what a Docker engine needs.
   managed_variants = merge([
     for name, class in var.managed_classes : {
-      for image in distinct(concat([class.image], class.image == "default" ? ["next", "official"] : [])) : "${name}/${image}" => {
+      for image in distinct(concat([class.image], class.image != "default" ? [] : class.docker ? ["next"] : ["next", "official"])) : "${name}/${image}" => {
         class  = name
         image  = image
         family = "${local.name}-managed_${name}_${image}"

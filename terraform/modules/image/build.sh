@@ -49,6 +49,10 @@ set -- --build-context "ecsrunner=$agents" --build-arg "VERSION=$VERSION" --buil
 if [ "$BASE_IMAGE" != default ]; then
     set -- "$@" --build-arg "BASE_IMAGE=$BASE_IMAGE"
 fi
+# What a Docker engine in a task needs is installed, which executes programs of the platform.
+if [ -n "${DOCKER:-}" ]; then
+    set -- "$@" --build-arg "DOCKER=$DOCKER"
+fi
 
 # zstd is faster to unpack after a pull.
 docker buildx build --builder "$BUILDX_BUILDER" --platform "$PLATFORMS" --file "$DOCKERFILE" "$@" \

@@ -68,7 +68,7 @@ resource "aws_codebuild_project" "image" {
         REVISION        = local.hash
         SOURCES         = "sources/${local.hash}"
         SOURCES_VERSION = one(values(aws_s3_object.list)[*].version_id)
-      }, var.image.base_image == null ? {} : { BASE_IMAGE = var.image.base_image })
+      }, var.image.base_image == null ? {} : { BASE_IMAGE = var.image.base_image }, var.image.docker ? { DOCKER = "true" } : {})
 
       content {
         name  = environment_variable.key

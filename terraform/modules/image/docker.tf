@@ -26,6 +26,7 @@ resource "terraform_data" "docker" {
         REVISION   = local.hash
         VERSION    = var.image.tag
       },
+      var.image.docker ? { DOCKER = "true" } : {},
       { for arch in var.architectures : "AGENT_${upper(local.platforms[arch])}" => abspath(var.agent[arch]) },
     )
   }

@@ -51,9 +51,9 @@ locals {
 
   # Everything that the image is built from, except the runner's version. Maps are sorted by their keys, so that the
   # same sources give the same hash on every machine.
-  hash = substr(sha256(jsonencode({
+  hash = substr(sha256(jsonencode(merge({
     sources    = { for path, file in local.sources : path => filesha256(file) }
     base_image = var.image.base_image
     agents     = { for arch in var.architectures : arch => local.agents[arch] if var.image.builder != "none" }
-  })), 0, 12)
+  }, var.image.docker ? { docker = true } : {}))), 0, 12)
 }

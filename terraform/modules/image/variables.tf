@@ -54,6 +54,7 @@ variable "image" {
     - `context_dir`: the build context. Default: the parent of `dockerfile_dir`.
     - `inputs`: patterns of the files in `context_dir` that your Dockerfile copies. With `codebuild` they are copied to S3,
       and arrive without their execute bit: use `COPY --chmod`.
+    - `docker`: whether a class with a Docker engine starts from it. The Dockerfile gets `--build-arg DOCKER=true`.
   EOT
   type = object({
     builder        = optional(string, "codebuild")
@@ -63,6 +64,7 @@ variable "image" {
     dockerfile_dir = optional(string)
     context_dir    = optional(string)
     inputs         = optional(list(string), [])
+    docker         = optional(bool, false)
   })
   nullable = false
 

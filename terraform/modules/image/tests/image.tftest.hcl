@@ -193,7 +193,7 @@ run "the_buildspec_tells_what_it_has_built" {
     # Each variable is one of the project, of the build, of CodeBuild, or made in the same file.
     condition = length(setsubtract(
       distinct([for name in flatten(regexall("[$][{]?([A-Z][A-Z0-9_]+)", file("buildspec.yml"))) : name]),
-      concat([for variable in aws_codebuild_project.image["x64"].environment[0].environment_variable : variable.name], ["AWS_REGION", "BASE_IMAGE", "BASH_REMATCH", "ECSRUNNER_RUNNER_DIR", "IMAGE_DIGEST", "IMAGE_TAG", "RUNNER_VERSION"]),
+      concat([for variable in aws_codebuild_project.image["x64"].environment[0].environment_variable : variable.name], ["AWS_REGION", "BASE_IMAGE", "BASH_REMATCH", "DOCKER", "ECSRUNNER_RUNNER_DIR", "IMAGE_DIGEST", "IMAGE_TAG", "RUNNER_VERSION"]),
     )) == 0
     error_message = "buildspec.yml reads a variable that no build has"
   }
@@ -305,6 +305,23 @@ run "a_base_image_makes_another_hash" {
   assert {
     condition     = local.hash != "20db639cef5c"
     error_message = "an image with another base has the same hash"
+  }
+}
+
+run "what_a_docker_engine_needs_makes_another_hash_and_is_asked_for" {
+  command = plan
+
+  variables {
+    image = { tag = "1", docker = true }
+  }
+
+  assert {
+    condition     = local.hash != substr(sha256(jsonencode({ sources = { for path, file in local.sources : path => filesha256(file) }, base_image = null, agents = { for arch in var.architectures : arch => local.agents[arch] } })), 0, 12)
+    error_message = "the image would not be built again when the first such class comes"
+  }
+  assert {
+    condition     = alltrue([for project in values(aws_codebuild_project.image) : contains(project.environment[0].environment_variable[*].name, "DOCKER")])
+    error_message = "the builds would not install it"
   }
 }
 

@@ -241,6 +241,9 @@ fn an_image_with_something_of_the_operators_own_is_waited_for_with_a_reason() {
     level.fail_build(1);
     assert_eq!(level.choose(), format!("{first}; the last build failed: no space left"));
     assert_eq!(level.choose_for(&class(r#", "image_fallback": true"#)), "official");
+    let docker = Class { docker: true, ..class(r#", "image_fallback": true"#) };
+    let docker = level.choose_for(&docker);
+    assert!(docker.starts_with(first), "GitHub's image has no Docker engine: {docker}");
     assert_eq!(level.choose_for(&class(r#", "image": "android""#)), "android", "it has an image of its own");
 }
 
