@@ -186,11 +186,16 @@ fn lessons_of<'a>(open: &Open, runner: &'a Runner, now: Timestamp) -> Vec<Lesson
         lessons.push(Lesson { runner, at, outcome: Outcome::Used { serves: serves(open, runner, now) } });
     }
     let RunnerState::Ending(ending) = &runner.state else { return lessons };
+    // A used instance is known before the task has stopped, and the next launch does not wait for that.
+    let failed_at = match ending.fault {
+        Some(Fault::InstanceUsed) => runner.timeline.at(RunnerStage::Ending),
+        _ => runner.stopped_at(),
+    };
     // It was learnt when it was new, and a success since may be history by now.
-    if runner.stopped_at().is_some_and(|at| now.duration_since(at) > LESSON) {
+    if failed_at.is_some_and(|at| now.duration_since(at) > LESSON) {
         return lessons;
     }
-    let (Some(at), Some(fault)) = (runner.stopped_at(), ending.fault) else { return lessons };
+    let (Some(at), Some(fault)) = (failed_at, ending.fault) else { return lessons };
     // Without a task, the placement's hold was written with the answer to RunTask.
     let is_known = fault == Fault::NoCapacity && runner.task().is_none();
     // A container that ran without a configuration waited for GitHub, unless its instance was another runner's.
