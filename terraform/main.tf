@@ -1,6 +1,6 @@
 # ecsrunner on AWS, composed of one module per part:
 #
-#     webhook ──▶ control_plane ──▶ fleet, in network
+#     webhook ──▶ control_plane ──▶ fleet, in network, and managed_instances for classes that need them
 #                  │  └──▶ image: builds the runners' image, and has the agents
 #                  │    reads parameters, stores records in state
 #                  └──▶ observe; access has policies for people
@@ -38,6 +38,8 @@ locals {
       ["x64"],
     )
   }
+
+  managed_classes = { for name, class in var.runner_class_sizes : name => class if coalesce(class.compute, "fargate") == "managed-instances" }
 
   builder = var.runner_image_uri == null ? var.runner_image_build.builder : "none"
 
@@ -88,6 +90,8 @@ module "image" {
   image = merge(
     { for key, value in var.runner_image_build : key => value if value != null },
     { builder = local.builder, tag = var.runner_image_tag },
+    # Without such a class the image's hash stays as it is.
+    { docker = anytrue([for class in values(local.managed_classes) : coalesce(class.docker, false) && coalesce(class.image, "default") == "default"]) },
   )
   log_retention_days = var.observe.log_retention_days
   tags               = local.tags
@@ -125,6 +129,34 @@ module "fleet" {
       services = class.services
     } if length(class.services) > 0
   }
+  managed_classes = {
+    for name, class in local.managed_classes : name => {
+      image  = coalesce(class.image, "default")
+      arch   = class.arch
+      cpu    = class.cpu
+      memory = class.memory
+      docker = coalesce(class.docker, false)
+    }
+  }
+}
+
+module "managed_instances" {
+  source   = "./modules/managed_instances"
+  for_each = local.managed_classes
+
+  deployment = var.deployment
+  tags       = local.tags
+  iam        = var.iam
+  class = {
+    name        = each.key
+    cpu         = each.value.cpu
+    memory      = each.value.memory
+    arch        = each.value.arch
+    capacity    = each.value.capacity
+    storage_gib = coalesce(each.value.ephemeral_storage_gib, 80)
+  }
+  cluster = module.fleet.cluster
+  network = { vpc_id = module.network.vpc_id, subnet_ids = module.network.subnet_ids }
 }
 
 module "parameters" {
@@ -163,6 +195,7 @@ module "parameters" {
     questions_function = module.control_plane.questions_function
 
     service_definitions = module.fleet.service_definitions
+    capacity_providers  = { for class, instances in module.managed_instances : class => instances.capacity_providers }
   }
 }
 
@@ -202,6 +235,8 @@ module "control_plane" {
     role_arns       = [module.fleet.task_roles.plain.arn, module.fleet.task_roles.exec.arn, module.fleet.execution_role_arn]
   }
   runner_log_group = module.fleet.log_group
+  # Whether the control plane has instances to look after.
+  managed_instances = length(local.managed_classes) > 0
   image = {
     agent_arns = module.image.agent_arns
     repository = module.image.repository

@@ -185,7 +185,7 @@ fn gone(number: u64, ended: Timestamp) -> anyhow::Result<EndedRunner> {
         kind: EndingKind::Completed,
         note: None,
         served: Served::Job(JobId::new(number)),
-        placement: Placement { market: Market::OnDemand, subnet: None },
+        placement: Placement::fargate(Market::OnDemand, None),
         task: Some(TaskId::parse(&format!("{number:032x}"))?),
         stopped_at: Some(before(2)),
         cost_usd: Some(0.0005),

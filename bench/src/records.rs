@@ -17,7 +17,7 @@ use ecsrunner_core::records::runner::{
 use ecsrunner_core::records::timeline::Timeline;
 use ecsrunner_core::records::times::Times;
 use ecsrunner_core::rules::class::size::{Arch, Size};
-use ecsrunner_core::rules::cost::{Market, task_usd};
+use ecsrunner_core::rules::cost::{Market, fargate_usd};
 use ecsrunner_core::rules::image::RunnerVersion;
 use ecsrunner_core::rules::labels::Labels;
 use ecsrunner_core::rules::placement::Placement;
@@ -165,7 +165,7 @@ impl Pair {
         ] {
             timeline.push(stage, self.before(secs));
         }
-        let cost = task_usd(self.size()?, placement.market, self.before(begun + self.waited()), self.at);
+        let cost = fargate_usd(self.size()?, placement.market, self.before(begun + self.waited()), self.at);
         Ok(EndedRunner {
             facts: self.runner_facts()?,
             version: Version::FIRST,
@@ -183,7 +183,7 @@ impl Pair {
 
     fn placement(self) -> Placement {
         let market = if self.number.is_multiple_of(4) { Market::Spot } else { Market::OnDemand };
-        Placement { market, subnet: None }
+        Placement::fargate(market, None)
     }
 
     /// The job in progress.
@@ -212,6 +212,7 @@ impl Pair {
             timeline,
             surplus_since: None,
             placement: self.placement(),
+            instance: None,
             probe: false,
             retry: None,
             asked_at: None,
@@ -253,7 +254,7 @@ impl Pair {
 /// A hold of a placement without capacity.
 pub(crate) fn no_capacity(now: Timestamp) -> anyhow::Result<Hold> {
     let subnet = Some(SubnetId::parse("subnet-0123456789abcdef0")?);
-    let placement = Placement { market: Market::Spot, subnet };
+    let placement = Placement::fargate(Market::Spot, subnet);
     let words =
         "Capacity is unavailable at this time. Please try again later or in a different availability zone";
     let failure = Failure::of(Fault::NoCapacity, words, now, now);

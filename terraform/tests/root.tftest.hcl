@@ -258,6 +258,38 @@ run "without_a_builder_a_class_of_the_default_image_is_refused" {
   expect_failures = [var.runner_image_build]
 }
 
+run "a_docker_class_gets_instances_of_its_own" {
+  variables {
+    runner_class_sizes = {
+      small  = { cpu = 1024, memory = 2048, default = true }
+      images = { cpu = 2048, memory = 4096, compute = "managed-instances", docker = true, capacity = "spot-then-on-demand" }
+    }
+    network = { vpc_id = "vpc-0123456789abcdef0", subnet_ids = ["subnet-0123456789abcdef0"] }
+  }
+
+  override_data {
+    target = module.network.data.aws_subnet.own["0"]
+    values = { id = "subnet-0123456789abcdef0", vpc_id = "vpc-0123456789abcdef0" }
+  }
+
+  assert {
+    condition     = { for class, instances in module.managed_instances : class => instances.capacity_providers } == { images = { on-demand = "runners-ci-images", spot = "runners-ci-images_spot" } }
+    error_message = "only the class on managed instances has capacity providers"
+  }
+  assert {
+    condition     = keys(module.fleet.service_definitions) == ["images"] && contains(keys(module.fleet.service_definitions.images), "default")
+    error_message = "its task definitions are its own"
+  }
+}
+
+run "without_such_a_class_nothing_of_it_exists" {
+  command = plan
+  assert {
+    condition     = length(module.managed_instances) == 0 && length(module.fleet.service_definitions) == 0
+    error_message = "other deployments are as before"
+  }
+}
+
 run "a_class_with_exec_is_warned_about" {
   command = plan
   variables {

@@ -218,9 +218,8 @@ impl Note {
 
     fn costs(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { about, at, times, .. } = self;
-        let price = &about.price;
-        match about.launched_at {
-            Some(launched_at) => {
+        match about.price.as_ref().zip(about.launched_at) {
+            Some((price, launched_at)) => {
                 let usd = dollars(task_nano_usd(price.nano_usd_per_hour, price.least_secs, launched_at, *at));
                 let spot = if about.capacity_provider == "FARGATE_SPOT" { ", estimated" } else { "" };
                 row(
@@ -253,7 +252,7 @@ fn row(f: &mut fmt::Formatter<'_>, name: &str, value: impl fmt::Display) -> fmt:
     writeln!(f, "| {name} | {value} |")
 }
 
-/// The cost of a task in billionths of a US dollar, as [`ecsrunner_core::rules::cost::task_usd`] counts it.
+/// The cost of a task in billionths of a US dollar, as [`ecsrunner_core::rules::cost::fargate_usd`] counts it.
 fn task_nano_usd(per_hour: u64, least_secs: u64, from: Timestamp, to: Timestamp) -> u128 {
     let ran = u128::try_from(to.duration_since(from).as_millis()).unwrap_or(0);
     u128::from(per_hour) * ran.max(u128::from(least_secs) * 1_000) / 3_600_000
@@ -298,7 +297,7 @@ mod tests {
             requested_at: at(0),
             launched_at: Some(at(1_000)),
             warm: false,
-            price: Price { nano_usd_per_hour: 29_685_000, least_secs: 60, as_of: "2026-09".to_owned() },
+            price: Some(Price { nano_usd_per_hour: 29_685_000, least_secs: 60, as_of: "2026-09".to_owned() }),
             hosted: Some(HostedPrice {
                 machine: "Linux 2-core".to_owned(),
                 nano_usd_per_minute: 6_000_000,

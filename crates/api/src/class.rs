@@ -2,7 +2,8 @@
 
 use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_core::rules::class::{Catalogue, Class, Compute};
-use ecsrunner_core::rules::cost::{Market, task_usd};
+use ecsrunner_core::rules::cost::Market;
+use ecsrunner_core::rules::placement::Placement;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -37,8 +38,8 @@ pub struct ClassView {
     #[serde(default)]
     pub services: Vec<ServiceView>,
     pub default: bool,
-    pub usd_per_hour: f64,
-    pub spot_usd_per_hour: f64,
+    pub usd_per_hour: Option<f64>,
+    pub spot_usd_per_hour: Option<f64>,
 }
 
 /// A service of a class. The values of its variables are not shown.
@@ -73,7 +74,9 @@ impl ClassView {
     fn of(class: &Class, default: bool) -> Self {
         let hour = |market| {
             let began = Timestamp::UNIX_EPOCH;
-            task_usd(class.size, market, began, began + SignedDuration::from_hours(1))
+            let managed = class.is_managed().then(|| class.name.clone());
+            let placement = Placement { managed, ..Placement::fargate(market, None) };
+            placement.usd(class.size, began, began + SignedDuration::from_hours(1))
         };
         Self {
             name: class.name.to_string(),

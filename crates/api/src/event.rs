@@ -50,7 +50,8 @@ impl EventView {
             | Change::RerunOver(_)
             | Change::Image(_)
             | Change::Overspent(_)
-            | Change::BudgetOpen(_) => return None,
+            | Change::BudgetOpen(_)
+            | Change::Claimed(_) => return None,
         })
     }
 }

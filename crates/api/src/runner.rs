@@ -76,7 +76,7 @@ impl RunnerView {
             reason: note.map(ReasonView::of),
             job: runner.names_job().map(JobId::get),
             task: runner.task().map(ToString::to_string),
-            capacity_provider: runner.placement.market.capacity_provider().to_owned(),
+            capacity_provider: runner.placement.provider(),
             task_seconds: seconds(runner.launched_at(), Some(runner.stopped_at().unwrap_or(now))),
             cost_usd: runner.cost_usd(now),
             runner_version: version(&runner.times),
@@ -100,7 +100,7 @@ impl RunnerView {
             reason: runner.note.as_ref().map(ReasonView::of),
             job,
             task: runner.task.as_ref().map(ToString::to_string),
-            capacity_provider: runner.placement.market.capacity_provider().to_owned(),
+            capacity_provider: runner.placement.provider(),
             task_seconds: seconds(runner.launched_at(), runner.stopped_at),
             cost_usd: runner.cost_usd,
             runner_version: version(&runner.times),
@@ -127,7 +127,7 @@ impl RunnerView {
                 _ => None,
             },
             task: warm.task().map(ToString::to_string),
-            capacity_provider: warm.placement.market.capacity_provider().to_owned(),
+            capacity_provider: warm.placement.provider(),
             task_seconds: seconds(warm.launched_at(), Some(until)),
             cost_usd: warm.cost_usd(now),
             ..Self::new_warm(&warm.facts, &warm.timeline)
@@ -164,7 +164,7 @@ impl RunnerView {
         Self {
             reason: Some(ReasonView::of_warm(warm.kind, warm.words.as_deref())),
             warm: warm.runner.as_ref().map(ToString::to_string),
-            capacity_provider: warm.placement.market.capacity_provider().to_owned(),
+            capacity_provider: warm.placement.provider(),
             task_seconds: seconds(warm.launched_at(), until),
             cost_usd: warm.cost_usd,
             ..Self::new_warm(&warm.facts, &warm.timeline)

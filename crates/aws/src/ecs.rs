@@ -1,4 +1,4 @@
-//! Tasks on ECS Fargate, behind the engine's port.
+//! Tasks on ECS, on Fargate and on Managed Instances, behind the engine's port.
 //!
 //! Converts an order to RunTask's parameters, which are the same for the same
 //! order, and ECS's answers to the port's. No decision is made here.
@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod definition;
 mod answer;
+mod instance;
 pub(crate) mod list;
 mod request;
 
@@ -16,11 +17,14 @@ use std::time::SystemTime;
 
 use aws_sdk_ecs::Client;
 use ecsrunner_core::decide::sweep::SeenTask;
-use ecsrunner_core::id::{Deployment, SubnetId, TaskId};
+use ecsrunner_core::id::{ClassName, Deployment, HostId, InstanceId, SubnetId, TaskId};
 use ecsrunner_core::records::task::TaskFacts;
 use ecsrunner_core::rules::class::size::Arch;
+use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::image::OFFICIAL;
 use ecsrunner_engine::ports::compute::{Compute, ComputeError, TaskOrder};
+
+use serde::Deserialize;
 
 use crate::connection::Connection;
 use crate::task::started_by;
@@ -41,8 +45,10 @@ pub struct Fleet {
     pub cluster: String,
     pub network: Network,
     pub task_definitions: TaskDefinitions,
-    /// Those of classes with services, which take the place of the above.
+    /// Those of classes with services or on managed instances, which take the place of the above.
     pub service_definitions: ServiceDefinitions,
+    /// Of classes on managed instances.
+    pub capacity_providers: CapacityProviders,
     /// The agent's variables for a task. None is a secret, since every caller of
     /// DescribeTasks can read them. Must return the same for the same task.
     pub environment: AgentEnvironment,
@@ -52,6 +58,33 @@ pub struct Fleet {
 
 /// The agent's variables for a task, by name and value.
 pub type AgentEnvironment = Arc<dyn Fn(&TaskFacts) -> Vec<(String, String)> + Send + Sync>;
+
+/// Capacity providers of ECS Managed Instances by class.
+pub type CapacityProviders = BTreeMap<ClassName, CapacityProvider>;
+
+/// The names of a class's capacity providers, for the markets that it uses.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+pub struct CapacityProvider {
+    #[serde(rename = "on-demand", default)]
+    pub on_demand: Option<String>,
+    #[serde(default)]
+    pub spot: Option<String>,
+}
+
+impl CapacityProvider {
+    #[must_use]
+    pub fn of(&self, market: Market) -> Option<&str> {
+        match market {
+            Market::OnDemand => self.on_demand.as_deref(),
+            Market::Spot => self.spot.as_deref(),
+        }
+    }
+
+    /// Returns all that there are.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        [&self.on_demand, &self.spot].into_iter().flatten().map(String::as_str)
+    }
+}
 
 /// The network of a deployment's tasks.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -122,5 +155,13 @@ impl Compute for EcsTasks {
 
     async fn tasks(&self) -> Result<Vec<SeenTask>, ComputeError> {
         list::tasks(&self.client, &self.fleet).await
+    }
+
+    async fn host_of(&self, instance: &InstanceId) -> Result<Option<HostId>, ComputeError> {
+        instance::host_of(&self.client, &self.fleet.cluster, instance).await
+    }
+
+    async fn drain(&self, instance: &InstanceId) -> Result<(), ComputeError> {
+        instance::drain(&self.client, &self.fleet.cluster, instance).await
     }
 }

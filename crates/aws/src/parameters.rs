@@ -221,6 +221,7 @@ impl Configuration {
             network: self.deployment.network.clone(),
             task_definitions: self.deployment.task_definitions.clone(),
             service_definitions: self.deployment.service_definitions.clone(),
+            capacity_providers: self.deployment.capacity_providers.clone(),
             environment,
         }
     }

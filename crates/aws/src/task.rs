@@ -1,6 +1,6 @@
 //! What ECS says of any task of ours, whichever call or event says it.
 
-use ecsrunner_core::id::{Deployment, TaskId};
+use ecsrunner_core::id::{Deployment, InstanceId, TaskId};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -22,13 +22,25 @@ pub fn task_of_stream(stream: &str) -> Option<TaskId> {
 /// Parts of messages about missing capacity, in lower case. The messages about
 /// quotas begin with `You’ve`, whose apostrophe is U+2019, so only a part is
 /// matched. A subnet without free addresses counts as missing capacity, since
-/// another subnet may have some.
-const CAPACITY_WORDS: [&str; 5] = [
+/// another subnet may have some. The last ones are EC2's codes: ECS Managed Instances start EC2 instances, and
+/// docs/undocumented.md says what is known of how ECS passes them on.
+const CAPACITY_WORDS: [&str; 16] = [
     "capacity is unavailable",
     "limit on the number of vcpus",
     "limit on the number of tasks you can run",
     "insufficientfreeaddressesinsubnet",
     "not enough free addresses in subnet",
+    "insufficientinstancecapacity",
+    "insufficient capacity",
+    "vcpulimitexceeded",
+    "instancelimitexceeded",
+    "maxspotinstancecountexceeded",
+    "spotmaxpricetoolow",
+    "unfulfillablecapacity",
+    "resource:cpu",
+    "resource:memory",
+    "resource:gpu",
+    "resource:eni",
 ];
 
 /// Returns `startedBy` of a deployment's tasks, which tells them from others in the same cluster.
@@ -45,6 +57,11 @@ pub(crate) fn tells_of_capacity(words: &str) -> bool {
 /// A task's id, the last part of its ARN.
 pub(crate) fn task_id(arn: &str) -> Option<TaskId> {
     TaskId::parse(arn.rsplit('/').next()?).ok()
+}
+
+/// A container instance's id, the last part of its ARN.
+pub(crate) fn instance_id(arn: &str) -> Option<InstanceId> {
+    InstanceId::parse(arn.rsplit('/').next()?).ok()
 }
 
 /// A task, as ECS describes it.

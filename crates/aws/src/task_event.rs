@@ -11,7 +11,7 @@ use ecsrunner_core::wire::event::{TaskChange, TaskEvent, TaskTimes};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::task::{CONTAINER, started_by, task_id};
+use crate::task::{CONTAINER, instance_id, started_by, task_id};
 use stop::Stopped;
 
 /// EventBridge's source of the event.
@@ -32,6 +32,7 @@ struct Detail {
     last_status: String,
     version: u64,
     cluster_arn: Option<String>,
+    container_instance_arn: Option<String>,
     started_by: Option<String>,
     desired_status: Option<String>,
     stop_code: Option<String>,
@@ -116,6 +117,7 @@ impl Detail {
                 pull_stopped: time(&self.pull_stopped_at),
                 started: time(&self.started_at),
             },
+            instance: self.container_instance_arn.as_deref().and_then(instance_id),
             at: time(happened_at).or_else(|| time(&self.updated_at)).unwrap_or(received_at),
         })
     }

@@ -9,6 +9,7 @@ use ecsrunner_aws::parameters::Configuration;
 use ecsrunner_core::id::{Deployment, ServiceName};
 use ecsrunner_core::rules::budget::{BudgetAction, Usd};
 use ecsrunner_core::rules::class::size::Arch;
+use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::settings::OnFailure;
 
 const FILE: &str = "ECSRUNNER_PLANNED_PARAMETERS";
@@ -42,9 +43,9 @@ fn what_terraform_writes_is_read_as_it_was_meant() {
     assert_eq!(policy.repositories.len(), 2);
 
     let names: Vec<&str> = read.catalogue.iter().map(|class| class.name.as_str()).collect();
-    assert_eq!(names, ["large", "small"]);
+    assert_eq!(names, ["images", "large", "small"]);
     assert_eq!(read.catalogue.default_class().unwrap().name.as_str(), "small");
-    let large = read.catalogue.iter().next().unwrap();
+    let large = read.catalogue.iter().nth(1).unwrap();
     assert_eq!((large.max_runners, large.max_job_minutes, large.exec), (Some(2), Some(120), true));
     // Terraform writes its default, and it is ours.
     assert!(!read.catalogue.default_class().unwrap().exec);
@@ -67,7 +68,13 @@ fn what_terraform_writes_is_read_as_it_was_meant() {
     assert_eq!(facts.task_definitions.len(), 6);
     let of_small = &facts.service_definitions[&read.catalogue.default_class().unwrap().name];
     assert_eq!(of_small["default"], "ecsrunner-ci-services_small_default:1");
-    assert!(facts.network.assign_public_ip);
+    assert!(!facts.network.assign_public_ip);
+    let images = read.catalogue.iter().next().unwrap();
+    assert!(images.is_managed() && images.docker, "{images:?}");
+    let providers = &facts.capacity_providers[&images.name];
+    assert_eq!(providers.of(Market::OnDemand), Some("runners-ci-images"));
+    assert_eq!(providers.of(Market::Spot), Some("runners-ci-images-spot"));
+    assert_eq!(facts.service_definitions[&images.name]["default"], "ecsrunner-ci-managed_images_default:1");
     assert_eq!(facts.log_group, "/ecsrunner/ci/runners");
     assert_eq!(facts.questions_function.as_deref(), Some("ecsrunner-ci-questions"));
     assert!(
@@ -77,10 +84,10 @@ fn what_terraform_writes_is_read_as_it_was_meant() {
     );
     let versions: Vec<&str> = facts.agents.values().map(|agent| agent.version.as_str()).collect();
     assert_eq!((versions.len(), facts.agents[&Arch::X64].key.as_str()), (2, "agent/x64/ecsrunner-agent"));
-    let images = read.ruleset().images.unwrap();
-    assert_eq!((images.built, images.is_plain), ([Arch::X64].into(), true));
-    assert_eq!(images.pinned.map(|version| version.to_string()).as_deref(), Some("2.337.0"));
-    assert_eq!((images.sources.as_str(), images.tag.as_str()), ("0123456789ab", "2026-11"));
+    let rules = read.ruleset().images.unwrap();
+    assert_eq!((rules.built, rules.is_plain), ([Arch::X64].into(), true));
+    assert_eq!(rules.pinned.map(|version| version.to_string()).as_deref(), Some("2.337.0"));
+    assert_eq!((rules.sources.as_str(), rules.tag.as_str()), ("0123456789ab", "2026-11"));
     let sources = facts.webhook_sources.as_ref().unwrap();
     assert_eq!((sources.cidrs.len(), sources.github_as_of.as_deref()), (2, Some("2026-08-29")));
 }

@@ -14,4 +14,5 @@ pub mod budgets;
 pub mod plan;
 pub mod step;
 pub mod answer;
+pub mod claim;
 pub mod sweep;

@@ -222,6 +222,24 @@ text_id!(
     |text| !text.is_empty() && text.len() <= 200 && text.bytes().all(|b| b.is_ascii_graphic())
 );
 text_id!(
+    /// An instance in an ECS cluster, on which ECS places tasks: the last part of `containerInstanceArn`.
+    InstanceId,
+    "container instance",
+    "1 to 64 characters of a-z, A-Z, 0-9 and - are expected",
+    |text| !text.is_empty()
+        && text.len() <= 64
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+);
+text_id!(
+    /// An EC2 instance. EC2 never gives an id twice.
+    HostId,
+    "EC2 instance",
+    "`i-` and 8 or 17 hexadecimal digits are expected",
+    |text| text.strip_prefix("i-").is_some_and(|id| {
+        matches!(id.len(), 8 | 17) && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    })
+);
+text_id!(
     /// A subnet of a VPC.
     SubnetId,
     "subnet",

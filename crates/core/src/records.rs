@@ -2,6 +2,7 @@
 
 pub mod job;
 pub mod runner;
+pub mod instance;
 pub mod warm;
 pub mod task;
 pub mod hold;

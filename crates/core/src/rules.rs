@@ -12,9 +12,9 @@ pub mod class;
 pub mod image;
 pub mod labels;
 pub mod pool;
-pub mod placement;
 pub mod budget;
 pub mod cost;
+pub mod placement;
 pub mod hosted;
 
 use crate::id::{ClassName, Repository};

@@ -11,6 +11,7 @@ mod budgets;
 mod fail;
 mod github_calls;
 mod hand_over;
+mod instance;
 mod images;
 mod launch;
 pub(crate) mod cache;

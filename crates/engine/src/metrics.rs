@@ -200,7 +200,8 @@ impl Metrics {
                 | Change::RerunOver(_)
                 | Change::Image(_)
                 | Change::Overspent(_)
-                | Change::BudgetOpen(_) => {}
+                | Change::BudgetOpen(_)
+                | Change::Claimed(_) => {}
             }
         }
     }
@@ -398,7 +399,7 @@ mod tests {
             kind: EndingKind::Completed,
             note,
             served: Served::Job(JobId::new(2)),
-            placement: Placement { market: Market::OnDemand, subnet: None },
+            placement: Placement::fargate(Market::OnDemand, None),
             task: None,
             stopped_at: None,
             cost_usd: None,

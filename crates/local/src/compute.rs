@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ecsrunner_agent::engine::Addresses;
 use ecsrunner_aws::store::Tables;
 use ecsrunner_core::decide::sweep::{SeenStatus, SeenTask};
-use ecsrunner_core::id::{ClassName, TaskId};
+use ecsrunner_core::id::{ClassName, HostId, InstanceId, TaskId};
 use ecsrunner_core::records::task::TaskFacts;
 use ecsrunner_core::rules::limits::Limits;
 use ecsrunner_core::wire::environment;
@@ -290,6 +290,7 @@ impl Processes {
             version,
             change,
             times,
+            instance: None,
             at: Timestamp::now(),
         });
         // A server that is stopping reads the change from the directory at its next start.
@@ -352,6 +353,14 @@ impl Compute for Processes {
             source: source.into(),
         })
     }
+
+    async fn host_of(&self, _instance: &InstanceId) -> Result<Option<HostId>, ComputeError> {
+        Ok(None)
+    }
+
+    async fn drain(&self, _instance: &InstanceId) -> Result<(), ComputeError> {
+        Ok(())
+    }
 }
 
 impl Processes {
@@ -383,7 +392,13 @@ impl Processes {
                 }
             };
             let times = TaskTimes::default();
-            tasks.push(SeenTask { task: description.task, name: description.name, status, times });
+            tasks.push(SeenTask {
+                task: description.task,
+                name: description.name,
+                status,
+                times,
+                instance: None,
+            });
         }
         Ok(tasks)
     }

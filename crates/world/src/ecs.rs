@@ -1,4 +1,4 @@
-//! A stateful fake of ECS on Fargate: the part of its API that starts, stops and
+//! A stateful fake of ECS on Fargate and on Managed Instances: the part of its API that starts, stops and
 //! shows tasks, and their events. It is a state machine, and callers pass the
 //! time.
 //!
@@ -9,6 +9,7 @@
 
 mod events;
 mod faults;
+mod instances;
 mod launch;
 mod life;
 mod options;
@@ -24,7 +25,9 @@ mod task;
 mod tokens;
 mod view;
 
-pub use faults::{CallFault, EventFaults, FaultAnswer, Faults, Shortage, StartFault, ThrottleForm};
+pub use faults::{
+    CallFault, EventFaults, FaultAnswer, Faults, InstanceFaults, Shortage, StartFault, ThrottleForm,
+};
 pub use life::ControlError;
 pub use options::{Durations, Lags, Options, Rate, Rates, TaskDefinition};
 pub use reply::{Refusal, Reply};

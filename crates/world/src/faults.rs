@@ -44,6 +44,8 @@ pub enum Method {
     RecordedDeliveries,
     RunTask,
     StopTask,
+    HostOf,
+    Drain,
     Tasks,
     GenerateJitconfig,
     Runner,
@@ -69,7 +71,7 @@ impl Method {
     pub(super) fn latency_ms(self) -> (usize, usize) {
         match self {
             Self::RunTask => (150, 200),
-            Self::StopTask | Self::Tasks => (60, 80),
+            Self::StopTask | Self::Tasks | Self::HostOf | Self::Drain => (60, 80),
             Self::GenerateJitconfig => (200, 300),
             Self::Runner | Self::DeleteRunner | Self::Job | Self::Run | Self::LatestJobs | Self::RunAgain => {
                 (80, 120)

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ecsrunner_core::decide::plan::DOUBT;
-use ecsrunner_core::id::{JobId, RunnerId, Version};
+use ecsrunner_core::id::{JobId, RunnerId, RunnerName, Version};
 use ecsrunner_core::reason::Reason;
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::job::{Job, JobStage, JobState};
@@ -39,6 +39,8 @@ pub struct Ledger {
     pub boots_before_item: u64,
     /// Ended runners by kind of ending and note.
     pub endings: BTreeMap<(&'static str, String), u64>,
+    /// Which runner got a configuration for its task on an EC2 instance.
+    pub hosts: BTreeMap<String, RunnerName>,
     taken: BTreeSet<RunnerId>,
 }
 
@@ -83,6 +85,19 @@ impl Ledger {
     pub(super) fn took_configuration(&mut self, registration: RunnerId) {
         if !self.taken.insert(registration) {
             self.violations.push(format!("the configuration of registration {registration} was taken twice"));
+        }
+    }
+
+    /// A runner gets a configuration only on an EC2 instance on which no other one got any.
+    pub(super) fn gave_configuration(&mut self, runner: &RunnerName, host: Option<String>, is_managed: bool) {
+        let Some(host) = host else {
+            if is_managed {
+                self.violations.push(format!("{runner} got a configuration before its task had an instance"));
+            }
+            return;
+        };
+        if let Some(other) = self.hosts.insert(host.clone(), runner.clone()).filter(|other| other != runner) {
+            self.violations.push(format!("{runner} got a configuration on {host}, and {other} before it"));
         }
     }
 

@@ -64,6 +64,7 @@ impl Setup {
             durations,
             clusters: vec![CLUSTER.to_owned()],
             task_definitions: vec![TaskDefinition::new(FAMILY, 1)],
+            managed: true,
             ..Options::default()
         }
     }

@@ -9,7 +9,7 @@ mod pages;
 use std::collections::{BTreeMap, HashSet};
 
 use ecsrunner_core::decide::sweep::SweepProgress;
-use ecsrunner_core::id::{DeliveryId, JobId, RunnerName, TaskId, WarmName};
+use ecsrunner_core::id::{DeliveryId, HostId, JobId, RunnerName, TaskId, WarmName};
 use ecsrunner_core::records::change::{Change, Records};
 use ecsrunner_core::records::job::{EndedJob, JobRecord};
 use ecsrunner_core::records::open::Open;
@@ -37,6 +37,8 @@ pub struct Tables {
     pub ended: BTreeMap<JobId, EndedJob>,
     pub gone: BTreeMap<RunnerName, EndedRunner>,
     pub gone_warm: BTreeMap<WarmName, EndedWarm>,
+    /// Whose each EC2 instance is.
+    pub claimed: BTreeMap<HostId, RunnerName>,
     /// Boot items that no task has taken.
     pub boot: BTreeMap<TaskId, Boot>,
     /// What was spent.
@@ -86,7 +88,8 @@ impl Tables {
         let runner = keys.runner.as_ref().and_then(|name| self.open.runners.get(name)).cloned();
         let warm = keys.warm.as_ref().and_then(|name| self.open.warm.get(name)).cloned();
         let gone = keys.runner.as_ref().filter(|_| keys.gone).and_then(|name| self.gone.get(name)).cloned();
-        Records { job, runner, warm, gone }
+        let claimed_by = keys.host.as_ref().and_then(|host| self.claimed.get(host)).cloned();
+        Records { job, runner, warm, gone, claimed_by }
     }
 }
 
@@ -116,6 +119,12 @@ impl Store for MemoryStore {
             return Err(StoreError::Conflict);
         }
         outside.tables.commit(&transaction)?;
+        if let Some(boot) = &transaction.boot {
+            let host = outside.ecs.host_of_task(boot.task.as_str()).map(str::to_owned);
+            let is_managed = outside.tables.open.runners.get(&boot.item.runner);
+            let is_managed = is_managed.is_some_and(|runner| runner.placement.managed.is_some());
+            outside.ledger.gave_configuration(&boot.item.runner, host, is_managed);
+        }
         outside.ledger.committed(transaction.changes, &outside.tables, now);
         Ok(())
     }

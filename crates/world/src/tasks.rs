@@ -2,7 +2,9 @@
 //! does with its SDK, as far as a simulation needs it.
 
 use ecsrunner_core::decide::sweep::{SeenStatus, SeenTask};
-use ecsrunner_core::id::{TaskId, TaskName};
+use ecsrunner_core::id::{HostId, InstanceId, TaskId, TaskName};
+use ecsrunner_core::rules::cost::Market;
+use ecsrunner_core::rules::placement::Placement;
 use ecsrunner_core::wire::event::{StopCause, TaskChange, TaskEvent, TaskTimes};
 use ecsrunner_core::wire::exit::AgentExit;
 use ecsrunner_engine::ports::Clock;
@@ -10,7 +12,7 @@ use ecsrunner_engine::ports::compute::{Compute, ComputeError, TaskOrder};
 use serde_json::{Value, json};
 
 use super::outside::Shared;
-use crate::ecs::{Refusal, Reply, StartFault, Status, StopCode, TaskView};
+use crate::ecs::{Provider, Refusal, Reply, StartFault, Status, StopCode, TaskView};
 use crate::images::Fate;
 
 pub(super) const CLUSTER: &str = "ci";
@@ -101,6 +103,28 @@ impl Compute for MemoryTasks {
     async fn tasks(&self) -> Result<Vec<SeenTask>, ComputeError> {
         Ok(self.0.lock().ecs.tasks().filter_map(seen).collect())
     }
+
+    async fn host_of(&self, instance: &InstanceId) -> Result<Option<HostId>, ComputeError> {
+        let request = json!({"cluster": CLUSTER, "containerInstances": [instance.as_str()]});
+        match self.call("DescribeContainerInstances", &request) {
+            Reply::Answer(answer) => {
+                let host = answer["containerInstances"][0]["ec2InstanceId"].as_str();
+                Ok(host.and_then(|host| HostId::parse(host).ok()))
+            }
+            Reply::Refusal(refusal) => Err(refused("DescribeContainerInstances", refusal)),
+            Reply::Lost => Err(unanswered("DescribeContainerInstances", "the connection was dropped")),
+        }
+    }
+
+    async fn drain(&self, instance: &InstanceId) -> Result<(), ComputeError> {
+        let request =
+            json!({"cluster": CLUSTER, "containerInstances": [instance.as_str()], "status": "DRAINING"});
+        match self.call("UpdateContainerInstancesState", &request) {
+            Reply::Answer(_) => Ok(()),
+            Reply::Refusal(refusal) => Err(refused("UpdateContainerInstancesState", refusal)),
+            Reply::Lost => Err(unanswered("UpdateContainerInstancesState", "the connection was dropped")),
+        }
+    }
 }
 
 fn request(order: &TaskOrder<'_>) -> Value {
@@ -112,7 +136,7 @@ fn request(order: &TaskOrder<'_>) -> Value {
         "count": 1,
         "clientToken": order.token.as_str(),
         "startedBy": "ecsrunner/sim",
-        "capacityProviderStrategy": [{"capacityProvider": placement.market.capacity_provider(), "weight": 1}],
+        "capacityProviderStrategy": [{"capacityProvider": provider(placement).as_str(), "weight": 1}],
         "networkConfiguration": {"awsvpcConfiguration": {"subnets": [subnet]}},
         "overrides": {
             "cpu": task.size.cpu().to_string(),
@@ -123,6 +147,16 @@ fn request(order: &TaskOrder<'_>) -> Value {
             }],
         },
     })
+}
+
+/// All classes on managed instances share one capacity provider here, which packs more than one for each class does.
+fn provider(placement: &Placement) -> Provider {
+    match (&placement.managed, placement.market) {
+        (None, Market::OnDemand) => Provider::Fargate,
+        (None, Market::Spot) => Provider::FargateSpot,
+        (Some(_), Market::OnDemand) => Provider::Managed,
+        (Some(_), Market::Spot) => Provider::ManagedSpot,
+    }
 }
 
 fn started(answer: &Value) -> Result<TaskId, ComputeError> {
@@ -175,7 +209,8 @@ fn seen(task: TaskView) -> Option<SeenTask> {
         pull_stopped: task.pull_stopped_at,
         started: task.started_at,
     };
-    Some(SeenTask { task: TaskId::parse(&task.id).ok()?, name, status, times })
+    let instance = task.instance.as_deref().and_then(|id| InstanceId::parse(id).ok());
+    Some(SeenTask { task: TaskId::parse(&task.id).ok()?, name, status, times, instance })
 }
 
 /// The meaning of an event for the agent in the task.
@@ -218,6 +253,9 @@ pub(super) fn event(event: &Value) -> Option<TaskEvent> {
         version: detail["version"].as_u64()?,
         change,
         times: times(detail),
+        instance: detail["containerInstanceArn"]
+            .as_str()
+            .and_then(|arn| InstanceId::parse(arn.rsplit('/').next()?).ok()),
         at: detail["updatedAt"].as_str()?.parse().ok()?,
     })
 }

@@ -1,6 +1,6 @@
-# Most options: an organization's runner group, classes on arm64 and Spot, a second image, an existing network and key,
-# roles with a permissions boundary, webhooks through a proxy, an access log and an archive of webhooks, and recipients of
-# alarms.
+# Most options: an organization's runner group, classes on arm64, on Spot and on managed instances, a second image, an
+# existing network and key, roles with a permissions boundary, webhooks through a proxy, an access log and an archive of
+# webhooks, and recipients of alarms.
 
 module "ecsrunner" {
   source = "../.."
@@ -38,7 +38,9 @@ module "ecsrunner" {
     large   = { cpu = 4096, memory = 16384, arch = "arm64", capacity = "spot-then-on-demand", max_runners = 40 }
     android = { cpu = 8192, memory = 32768, image = "android", ephemeral_storage_gib = 60, labels = ["android-sdk"], repositories = ["acme/app"] }
     # Two tasks wait for a job in office hours, so that jobs begin at once.
-    fast    = { cpu = 2048, memory = 4096, warm = { count = 2, schedule = ["Mon-Fri 08:00-19:00 Europe/Berlin"] } }
+    fast = { cpu = 2048, memory = 4096, warm = { count = 2, schedule = ["Mon-Fri 08:00-19:00 Europe/Berlin"] } }
+    # Jobs with Docker, each on an EC2 instance of its own: 4 vCPUs and 16 GiB.
+    images  = { cpu = 4096, memory = 14336, compute = "managed-instances", docker = true, capacity = "spot-then-on-demand" }
     release = { cpu = 2048, memory = 4096, repositories = ["acme/release"], rerun = false, max_job_minutes = 60 }
   }
 

@@ -61,8 +61,8 @@ data "aws_iam_policy_document" "viewer" {
     }
   }
 
-  # `*`: DescribeTaskDefinition supports no resource, and no definition contains a secret. GetServiceQuota and the reads of
-  # metrics, alarms and networks support none that names a deployment.
+  # `*`: DescribeTaskDefinition supports no resource, and no definition contains a secret. A capacity provider has a name and a
+  # state. GetServiceQuota and the reads of metrics, alarms and networks support none that names a deployment.
   statement {
     sid = "WithoutResources"
     actions = [
@@ -71,6 +71,7 @@ data "aws_iam_policy_document" "viewer" {
       "ec2:DescribeRouteTables",
       "ec2:DescribeSubnets",
       "ec2:DescribeVpcEndpoints",
+      "ecs:DescribeCapacityProviders",
       "ecs:DescribeTaskDefinition",
       "servicequotas:GetServiceQuota",
     ]

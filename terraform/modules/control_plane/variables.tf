@@ -108,6 +108,13 @@ variable "runner_log_group" {
   nullable    = false
 }
 
+variable "managed_instances" {
+  description = "Whether a class runs on ECS Managed Instances, so that the control plane looks after container instances."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "image" {
   description = "The runners' image: `agent_arns`, the objects from which tasks of GitHub's own image download the agent; `repository` and `projects` (by architecture), if AWS builds the default image."
   type = object({

@@ -94,6 +94,11 @@ resource "aws_ecs_cluster" "runners" {
 resource "aws_ecs_cluster_capacity_providers" "runners" {
   cluster_name       = aws_ecs_cluster.runners.name
   capacity_providers = ["FARGATE", "FARGATE_SPOT"]
+
+  lifecycle {
+    # AWS adds those of managed instances by itself, and this call may neither name nor remove them.
+    ignore_changes = [capacity_providers]
+  }
 }
 
 resource "aws_cloudwatch_log_group" "runners" {

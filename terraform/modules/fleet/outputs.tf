@@ -14,15 +14,20 @@ output "task_definitions" {
 }
 
 output "service_definitions" {
-  description = "Task definitions of the classes with services as `family:revision`, by class and image."
-  value = { for class in keys(var.classes) : class => {
-    for variant in values(local.service_variants) : variant.image => "${variant.family}:${aws_ecs_task_definition.services["${class}/${variant.image}"].revision}" if variant.class == class
-  } }
+  description = "Task definitions of the classes that have their own, which are those with services or on managed instances, as `family:revision`, by class and image."
+  value = merge(
+    { for class in keys(var.classes) : class => {
+      for variant in values(local.service_variants) : variant.image => "${variant.family}:${aws_ecs_task_definition.services["${class}/${variant.image}"].revision}" if variant.class == class
+    } },
+    { for class in keys(var.managed_classes) : class => {
+      for variant in values(local.managed_variants) : variant.image => "${variant.family}:${aws_ecs_task_definition.managed["${class}/${variant.image}"].revision}" if variant.class == class
+    } },
+  )
 }
 
 output "task_definition_arns" {
   description = "ARNs of all revisions of each family, for the policy of the role that runs them."
-  value       = [for variant in concat(values(local.variants), values(local.service_variants)) : "arn:${data.aws_partition.current.partition}:ecs:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:task-definition/${variant.family}:*"]
+  value       = [for variant in concat(values(local.variants), values(local.service_variants), values(local.managed_variants)) : "arn:${data.aws_partition.current.partition}:ecs:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:task-definition/${variant.family}:*"]
 }
 
 output "task_roles" {

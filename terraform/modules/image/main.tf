@@ -49,7 +49,10 @@ locals {
   }
 
   # Another base is taken as it is. A Dockerfile of your own has no variants.
-  variant = var.image.dockerfile_dir != null ? null : coalesce(var.image.variant, var.image.base_image == null ? "slim" : "full")
+  variant = var.image.dockerfile_dir != null && !var.image.docker ? null : coalesce(
+    var.image.variant,
+    var.image.docker ? "docker" : var.image.base_image == null ? "slim" : "full",
+  )
 
   agents = { for arch, file in var.agent : arch => filesha256(file) }
 

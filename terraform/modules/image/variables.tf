@@ -57,6 +57,7 @@ variable "image" {
     - `context_dir`: the build context. Default: the parent of `dockerfile_dir`.
     - `inputs`: patterns of the files in `context_dir` that your Dockerfile copies. With `codebuild` they are copied to S3,
       and arrive without their execute bit: use `COPY --chmod`.
+    - `docker`: whether a class with a Docker engine starts from it. Then the default of `variant` is `docker`.
   EOT
   type = object({
     builder        = optional(string, "codebuild")
@@ -68,6 +69,7 @@ variable "image" {
     dockerfile_dir = optional(string)
     context_dir    = optional(string)
     inputs         = optional(list(string), [])
+    docker         = optional(bool, false)
   })
   nullable = false
 
@@ -115,6 +117,11 @@ variable "image" {
   validation {
     condition     = var.image.variant == null || var.image.dockerfile_dir == null
     error_message = "runner_image_build has variant `${coalesce(var.image.variant, "null")}` and dockerfile_dir `${coalesce(var.image.dockerfile_dir, "null")}`: only one is expected, since only this project's Dockerfile has variants."
+  }
+
+  validation {
+    condition     = !(var.image.docker && coalesce(var.image.variant, "docker") == "slim")
+    error_message = "runner_image_build.variant is `slim`, and a class has `docker = true`: `docker` or `full` is expected, or null, since the slim image has no Docker engine."
   }
 
   # As actions.sh checks them. No character of them means anything to a shell.

@@ -33,6 +33,8 @@ variable "facts" {
     questions_function = string
 
     service_definitions = optional(map(map(string)), {})
+    # Without a class on managed instances there is no such key.
+    capacity_providers = optional(map(map(string)), {})
   })
   nullable = false
 

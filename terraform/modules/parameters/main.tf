@@ -7,7 +7,7 @@
 locals {
   documents = {
     # Without a repository there is no such key. A null version of the runner means the newest.
-    deployment = merge(var.facts, {
+    deployment = merge({ for key, value in var.facts : key => value if key != "capacity_providers" || length(var.facts.capacity_providers) > 0 }, {
       version = 1
       paused  = false
       image   = { for key, value in var.facts.image : key => value if value != null || key == "runner_version" }

@@ -15,6 +15,10 @@ locals {
     "32768" = [60 * 1024, 120 * 1024, 244 * 1024]
   }
 
+  # Numbers of vCPUs of EC2 instances, as `crates/core/src/rules/class/size/instance.rs` has them. The largest have 8 GiB of
+  # memory for each, of which seven eighths are for the task.
+  instance_vcpus = [2, 4, 8, 16, 32, 48, 64, 96]
+
   # `owner/name`, `owner/*` or `*`, as `crates/core/src/rules/policy.rs` reads them.
   repository_pattern = "^([*]|[A-Za-z0-9_-]{1,80}/([*]|[A-Za-z0-9_.-]{1,100}))$"
 
@@ -114,14 +118,41 @@ variable "classes" {
   }
 
   validation {
-    condition     = alltrue([for class in values(var.classes) : contains(keys(local.fargate_memory), tostring(class.cpu))])
-    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has cpu ${class.cpu}" if !contains(keys(local.fargate_memory), tostring(class.cpu))])}. 256, 512, 1024, 2048, 4096, 8192, 16384 or 32768 is expected (Fargate's sizes)."
+    condition     = alltrue([for class in values(var.classes) : contains(keys(local.fargate_memory), tostring(class.cpu)) if coalesce(class.compute, "fargate") != "managed-instances"])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has cpu ${class.cpu}" if coalesce(class.compute, "fargate") != "managed-instances" && !contains(keys(local.fargate_memory), tostring(class.cpu))])}. 256, 512, 1024, 2048, 4096, 8192, 16384 or 32768 is expected (Fargate's sizes)."
   }
 
   validation {
     # An invalid cpu is reported above.
-    condition     = alltrue([for class in values(var.classes) : contains(lookup(local.fargate_memory, tostring(class.cpu), [class.memory]), class.memory)])
-    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has memory ${class.memory} with cpu ${class.cpu}, for which Fargate offers ${join(", ", lookup(local.fargate_memory, tostring(class.cpu), []))} MiB" if !contains(lookup(local.fargate_memory, tostring(class.cpu), [class.memory]), class.memory)])}."
+    condition     = alltrue([for class in values(var.classes) : contains(lookup(local.fargate_memory, tostring(class.cpu), [class.memory]), class.memory) if coalesce(class.compute, "fargate") != "managed-instances"])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has memory ${class.memory} with cpu ${class.cpu}, for which Fargate offers ${join(", ", lookup(local.fargate_memory, tostring(class.cpu), []))} MiB" if coalesce(class.compute, "fargate") != "managed-instances" && !contains(lookup(local.fargate_memory, tostring(class.cpu), [class.memory]), class.memory)])}."
+  }
+
+  validation {
+    condition     = alltrue([for class in values(var.classes) : anytrue([for vcpus in local.instance_vcpus : class.cpu <= vcpus * 1024 && class.cpu * 2 > vcpus * 1024 && floor(class.cpu) == class.cpu]) if coalesce(class.compute, "fargate") == "managed-instances"])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has cpu ${class.cpu} on managed instances" if coalesce(class.compute, "fargate") == "managed-instances" && !anytrue([for vcpus in local.instance_vcpus : class.cpu <= vcpus * 1024 && class.cpu * 2 > vcpus * 1024 && floor(class.cpu) == class.cpu])])}. More than half of the vCPUs of an instance are expected (1024 units each), of which EC2 offers ${join(", ", local.instance_vcpus)}, so that no second task has room: ${join(", ", [for vcpus in local.instance_vcpus : "${vcpus * 512 + 1} to ${vcpus * 1024}"])}."
+  }
+
+  validation {
+    # An invalid cpu is reported above.
+    condition     = alltrue([for class in values(var.classes) : class.memory >= 512 && floor(class.memory) == class.memory && class.memory <= max(concat([0], [for vcpus in local.instance_vcpus : vcpus * 7168 if class.cpu <= vcpus * 1024 && class.cpu * 2 > vcpus * 1024])...) if coalesce(class.compute, "fargate") == "managed-instances" && anytrue([for vcpus in local.instance_vcpus : class.cpu <= vcpus * 1024 && class.cpu * 2 > vcpus * 1024])])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has memory ${class.memory} with cpu ${class.cpu} on managed instances, for which 512 to ${max(concat([0], [for vcpus in local.instance_vcpus : vcpus * 7168 if class.cpu <= vcpus * 1024 && class.cpu * 2 > vcpus * 1024])...)} MiB are expected" if coalesce(class.compute, "fargate") == "managed-instances" && anytrue([for vcpus in local.instance_vcpus : class.cpu <= vcpus * 1024 && class.cpu * 2 > vcpus * 1024]) && !(class.memory >= 512 && floor(class.memory) == class.memory && class.memory <= max(concat([0], [for vcpus in local.instance_vcpus : vcpus * 7168 if class.cpu <= vcpus * 1024 && class.cpu * 2 > vcpus * 1024])...))])}. That is seven eighths of what the largest instance with so many vCPUs has."
+  }
+
+  validation {
+    condition     = alltrue([for class in values(var.classes) : coalesce(class.ephemeral_storage_gib, 80) >= 30 && coalesce(class.ephemeral_storage_gib, 80) <= 1000 && floor(coalesce(class.ephemeral_storage_gib, 80)) == coalesce(class.ephemeral_storage_gib, 80) if coalesce(class.compute, "fargate") == "managed-instances"])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has ephemeral_storage_gib ${coalesce(class.ephemeral_storage_gib, 80)} on managed instances" if coalesce(class.compute, "fargate") == "managed-instances" && !(coalesce(class.ephemeral_storage_gib, 80) >= 30 && coalesce(class.ephemeral_storage_gib, 80) <= 1000 && floor(coalesce(class.ephemeral_storage_gib, 80)) == coalesce(class.ephemeral_storage_gib, 80))])}. A whole number from 30 to 1000 is expected, or null for 80."
+  }
+
+  validation {
+    # Those of Docker classes are reported below.
+    condition     = alltrue([for class in values(var.classes) : length(class.services) == 0 && class.warm == null && !class.exec if coalesce(class.compute, "fargate") == "managed-instances" && !coalesce(class.docker, false)])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has compute `managed-instances` and ${join(", ", concat(length(class.services) > 0 ? ["services"] : [], class.warm != null ? ["warm"] : [], class.exec ? ["exec"] : []))}" if coalesce(class.compute, "fargate") == "managed-instances" && !coalesce(class.docker, false) && !(length(class.services) == 0 && class.warm == null && !class.exec)])}. None of them is expected. Only tasks on Fargate have services beside the runner, a warm task would keep an instance that serves one job only, and a job that is root of its instance could use its task's role, which `exec` gives more permissions."
+  }
+
+  validation {
+    condition     = !var.facts.assign_public_ip || alltrue([for class in values(var.classes) : coalesce(class.compute, "fargate") != "managed-instances"])
+    error_message = "runner_class_sizes: ${join(", ", [for name, class in var.classes : "class `${name}`" if coalesce(class.compute, "fargate") == "managed-instances"])} runs on managed instances, and network.assign_public_ip is true. A network with a NAT is expected: AWS gives such a task no public address, so it could not reach GitHub. Set network.vpc_id and network.subnet_ids to private subnets."
   }
 
   validation {
@@ -150,8 +181,8 @@ variable "classes" {
   }
 
   validation {
-    condition     = alltrue([for class in values(var.classes) : contains(range(20, 201), coalesce(class.ephemeral_storage_gib, 20))])
-    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has ephemeral_storage_gib ${class.ephemeral_storage_gib}" if !contains(range(20, 201), coalesce(class.ephemeral_storage_gib, 20))])}. A whole number from 21 to 200 is expected, or null for the 20 GiB that are free."
+    condition     = alltrue([for class in values(var.classes) : contains(range(20, 201), coalesce(class.ephemeral_storage_gib, 20)) if coalesce(class.compute, "fargate") != "managed-instances"])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has ephemeral_storage_gib ${class.ephemeral_storage_gib}" if coalesce(class.compute, "fargate") != "managed-instances" && !contains(range(20, 201), coalesce(class.ephemeral_storage_gib, 20))])}. A whole number from 21 to 200 is expected, or null for the 20 GiB that are free."
   }
 
   validation {

@@ -87,7 +87,7 @@ fn a_hold_of_github_covers_its_repositories_alone() {
 #[test]
 fn a_placement_without_capacity_holds_jobs_of_its_architecture() {
     let subnet = Some(SubnetId::parse("subnet-0a1b2c3d").unwrap());
-    let placement = Placement { market: Market::Spot, subnet };
+    let placement = Placement::fargate(Market::Spot, subnet);
     let waits = [
         (job(1, "acme/app", "small", "aaaaaaaaaa"), Code::NoCapacity),
         (job(2, "acme/app", "large", "bbbbbbbbbb"), Code::NoCapacity),

@@ -16,7 +16,7 @@ use tracing::warn;
 use super::Fleet;
 use super::answer::failed;
 use super::request::RUNNER_TAG;
-use crate::task::{CONTAINER, task_id};
+use crate::task::{CONTAINER, instance_id, task_id};
 use crate::task_event::stop::Stopped;
 
 /// ListTasks' and DescribeTasks' limit.
@@ -89,6 +89,7 @@ fn seen_task(task: &Task, deployment: &Deployment) -> Option<SeenTask> {
         name: name_of(task).filter(|name| name.belongs_to(deployment))?,
         status: status_of(task),
         times: times_of(task),
+        instance: task.container_instance_arn().and_then(instance_id),
     })
 }
 

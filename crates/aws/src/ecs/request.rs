@@ -37,8 +37,9 @@ pub(super) fn run_task(
     let definition = definition(fleet, task).map_err(|name| ComputeError::Refused {
         message: format!("the deployment has no task definition {name}"),
     })?;
+    let provider = provider(fleet, order.placement)?;
     let provider = CapacityProviderStrategyItem::builder()
-        .capacity_provider(order.placement.market.capacity_provider())
+        .capacity_provider(provider)
         .weight(1)
         .build()
         .map_err(impossible)?;
@@ -56,8 +57,17 @@ pub(super) fn run_task(
         .set_tags(Some(tags(fleet, task))))
 }
 
-/// Returns the task definition of a task, or the name of what is missing. A class with services has its own, and no
-/// other serves it: the services would be missing.
+/// Returns the name of the capacity provider of a placement.
+fn provider<'a>(fleet: &'a Fleet, placement: &Placement) -> Result<&'a str, ComputeError> {
+    let Some(class) = &placement.managed else { return Ok(placement.market.capacity_provider()) };
+    let provider = fleet.capacity_providers.get(class).and_then(|of_class| of_class.of(placement.market));
+    provider.ok_or_else(|| ComputeError::Refused {
+        message: format!("the deployment has no capacity provider for `{placement}`"),
+    })
+}
+
+/// Returns the task definition of a task, or the name of what is missing. A class with services, or on managed instances,
+/// has its own, and no other serves it: the services or the privileges would be missing.
 fn definition<'a>(fleet: &'a Fleet, task: &TaskFacts) -> Result<&'a String, String> {
     if let Some(of_class) = fleet.service_definitions.get(&task.class) {
         let image = task.image.as_deref().unwrap_or(DEFAULT_IMAGE);
@@ -73,8 +83,12 @@ fn network(fleet: &Fleet, placement: &Placement) -> Result<NetworkConfiguration,
         Some(subnet) => std::slice::from_ref(subnet),
         None => &fleet.network.subnets,
     };
-    let public_ip =
-        if fleet.network.assign_public_ip { AssignPublicIp::Enabled } else { AssignPublicIp::Disabled };
+    // A task on an instance cannot have a public address: Terraform refuses a network where it would need one.
+    let public_ip = if fleet.network.assign_public_ip && placement.managed.is_none() {
+        AssignPublicIp::Enabled
+    } else {
+        AssignPublicIp::Disabled
+    };
     let vpc = AwsVpcConfiguration::builder()
         .set_subnets(Some(subnets.iter().map(SubnetId::to_string).collect()))
         .set_security_groups(Some(fleet.network.security_groups.clone()))
@@ -85,13 +99,15 @@ fn network(fleet: &Fleet, placement: &Placement) -> Result<NetworkConfiguration,
 }
 
 fn overrides(fleet: &Fleet, task: &TaskFacts, placement: &Placement, link: Option<&str>) -> TaskOverride {
-    let storage = task.size.ephemeral_storage_gib();
+    // On managed instances the task definition has the size, and the capacity provider the storage.
+    let is_managed = placement.managed.is_some();
+    let storage = if is_managed { 0 } else { task.size.ephemeral_storage_gib() };
     let storage = i32::try_from(storage).ok().filter(|_| storage > FREE_STORAGE_GIB);
     let variable = |name: &str, value: &str| KeyValuePair::builder().name(name).value(value).build();
     let mut container = ContainerOverride::builder()
         .name(CONTAINER)
         .environment(variable(environment::RUNNER, task.name.as_str()))
-        .environment(variable(environment::CAPACITY_PROVIDER, placement.market.capacity_provider()));
+        .environment(variable(environment::CAPACITY_PROVIDER, &placement.provider()));
     for (name, value) in (fleet.environment)(task) {
         if name != environment::RUNNER {
             container = container.environment(variable(&name, &value));
@@ -101,8 +117,8 @@ fn overrides(fleet: &Fleet, task: &TaskFacts, placement: &Placement, link: Optio
         container = container.environment(variable(AGENT_URL, link));
     }
     TaskOverride::builder()
-        .cpu(task.size.cpu().to_string())
-        .memory(task.size.memory().to_string())
+        .set_cpu((!is_managed).then(|| task.size.cpu().to_string()))
+        .set_memory((!is_managed).then(|| task.size.memory().to_string()))
         .set_ephemeral_storage(storage.map(|gib| EphemeralStorage::builder().size_in_gib(gib).build()))
         .container_overrides(container.build())
         .build()

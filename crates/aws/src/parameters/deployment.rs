@@ -6,14 +6,15 @@ use ecsrunner_core::cidr::Cidr;
 use ecsrunner_core::id::SubnetId;
 use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_core::rules::class::{Class, ClassError};
+use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::image::{ImageRules, OFFICIAL, RunnerVersion};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::document::{Document, Keys};
-use crate::ecs::Network;
 use crate::ecs::agent::AgentObject;
 use crate::ecs::definition::{DEFAULT_IMAGE, ServiceDefinitions, TaskDefinitions, Variant};
+use crate::ecs::{CapacityProviders, Network};
 use crate::store::{BootOwners, Tables};
 
 /// The parameter `/ecsrunner/<deployment>/deployment`, as Terraform writes it:
@@ -35,6 +36,7 @@ use crate::store::{BootOwners, Tables};
 ///     "android/arm64": "arn:aws:ecs:eu-west-1:123456789012:task-definition/ecsrunner-ci-android-arm64:1"
 ///   },
 ///   "service_definitions": {"with-db": {"default": "ecsrunner-ci-services_with-db_default:2"}},
+///   "capacity_providers": {"images": {"on-demand": "runners-ci-images"}},
 ///   "queue_url": "https://sqs.eu-west-1.amazonaws.com/123456789012/ecsrunner-ci-kicks",
 ///   "webhook_url": "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com/live/webhook",
 ///   "webhook_secret": "arn:aws:secretsmanager:…",
@@ -50,7 +52,7 @@ use crate::store::{BootOwners, Tables};
 /// }
 /// ```
 ///
-/// `version`, `assign_public_ip` (false), `service_definitions`, `questions_function`, `agents`, `image`, `paused`
+/// `version`, `assign_public_ip` (false), `service_definitions`, `capacity_providers`, `questions_function`, `agents`, `image`, `paused`
 /// (false) and `webhook_url` may be missing.
 /// A key of `task_definitions` is `<image>/<arch>`, followed by `/exec` if ECS Exec
 /// is on. The deployment's own image is called `default`; other images have the
@@ -66,8 +68,10 @@ pub struct DeploymentFacts {
     /// Subnets, security groups and whether tasks get public addresses.
     pub network: Network,
     pub task_definitions: TaskDefinitions,
-    /// Those of classes that declare services, by class and image. The version before had none.
+    /// Those of classes that declare services or run on managed instances, by class and image. The version before had none.
     pub service_definitions: ServiceDefinitions,
+    /// Of classes on managed instances. Without such a class, as in the version before, there is no such key.
+    pub capacity_providers: CapacityProviders,
     /// The URL of the kicks' queue.
     pub queue_url: String,
     /// Where GitHub sends webhooks. Only `ecsrunner setup` needs it, and the version before wrote none.
@@ -142,11 +146,23 @@ impl DeploymentFacts {
         })
     }
 
-    /// Returns the fault of a class whose services no task definition has. Without it, its tasks would start without
-    /// them.
+    /// Returns the fault of a class whose services no task definition has, or that has no managed instances to run on. Without
+    /// it, its tasks would start without services, or not at all.
     pub(super) fn undefined(&self, class: &Class) -> Option<ClassError> {
         let image = class.image.as_deref().unwrap_or(DEFAULT_IMAGE);
         let has = || self.service_definitions.get(&class.name).is_some_and(|of| of.contains_key(image));
+        if class.is_managed() {
+            let unprovided = |what| ClassError::Unprovided { class: class.name.to_string(), what };
+            let providers = self.capacity_providers.get(&class.name);
+            let lacks = |market: &Market| providers.and_then(|of_class| of_class.of(*market)).is_none();
+            if let Some(market) = Market::all_of(class.capacity).iter().find(|market| lacks(market)) {
+                return Some(unprovided(format!("{market} capacity provider")));
+            }
+            if self.network.assign_public_ip {
+                return Some(ClassError::PublicAddress { class: class.name.to_string() });
+            }
+            return (!has()).then(|| unprovided(format!("task definition with the image `{image}`")));
+        }
         let is_missing = !class.services.is_empty() && !has();
         is_missing.then(|| ClassError::Undefined { class: class.name.to_string(), image: image.to_owned() })
     }
@@ -181,6 +197,7 @@ impl DeploymentFacts {
             },
             task_definitions: task_definitions(&mut keys),
             service_definitions: keys.parsed("service_definitions").unwrap_or_default(),
+            capacity_providers: keys.parsed("capacity_providers").unwrap_or_default(),
             queue_url: keys.text("queue_url"),
             webhook_url: document.value.get("webhook_url").and_then(Value::as_str).map(str::to_owned),
             webhook_secret: keys.text("webhook_secret"),

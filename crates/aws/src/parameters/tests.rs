@@ -1,5 +1,7 @@
 use ecsrunner_core::cidr::Cidr;
+use ecsrunner_core::id::ClassName;
 use ecsrunner_core::rules::class::size::Arch;
+use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::image::{ImageRules, RunnerVersion};
 use serde_json::json;
 
@@ -116,6 +118,46 @@ fn a_class_with_services_needs_a_task_definition_that_has_them() {
             "parameter `/ecsrunner/ci/classes`: class `db`: it declares services, and the deployment has no task \
              definition with them for the image `default`"
         );
+    }
+}
+
+#[test]
+fn a_class_on_managed_instances_needs_a_capacity_provider_for_each_market_and_a_network_with_a_nat() {
+    let classes = json!({
+        "images": {"cpu": 2048, "memory": 4096, "compute": "managed-instances", "docker": true,
+                   "capacity": "spot-then-on-demand"},
+        "small": {"cpu": 1024, "memory": 2048},
+    });
+    let read = |providers: Value, definitions: Value, public: bool| {
+        let mut facts = facts();
+        facts["capacity_providers"] = providers;
+        facts["service_definitions"] = definitions;
+        facts["assign_public_ip"] = json!(public);
+        let read = parse(&facts, &settings(), &classes).unwrap();
+        (read.catalogue.names(), read.class_faults.join("; "), read.deployment.capacity_providers)
+    };
+    let both = || json!({"images": {"on-demand": "runners-ci-images", "spot": "runners-ci-images_spot"}});
+    let definition = || json!({"images": {"default": "ecsrunner-ci-managed_images_default:1"}});
+    let (names, faults, providers) = read(both(), definition(), false);
+    assert_eq!((names.as_str(), faults.as_str()), ("images, small", ""));
+    let of_class = &providers[&ClassName::parse("images").unwrap()];
+    assert_eq!(of_class.of(Market::Spot), Some("runners-ci-images_spot"));
+    assert_eq!(of_class.all().count(), 2);
+    for (providers, definitions, public, lacks) in [
+        (json!({"images": {"spot": "x"}}), definition(), false, "no on-demand capacity provider"),
+        (json!({}), definition(), false, "no spot capacity provider"),
+        (Value::Null, definition(), false, "no spot capacity provider"),
+        (
+            both(),
+            json!({"images": {"official": "x:1"}}),
+            false,
+            "no task definition with the image `default`",
+        ),
+        (both(), definition(), true, "get no public address"),
+    ] {
+        let (names, faults, _) = read(providers, definitions, public);
+        assert_eq!(names, "small", "{lacks}");
+        assert!(faults.contains("class `images`") && faults.contains(lacks), "{faults}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use ecsrunner_core::id::{DeliveryId, JobId, RunnerName, WarmName};
+use ecsrunner_core::id::{DeliveryId, HostId, JobId, RunnerName, WarmName};
 use jiff::Timestamp;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -76,6 +76,16 @@ pub(super) fn gone_warm(name: &WarmName) -> Item {
 /// The key of the item that marks a webhook delivery as recorded.
 pub(super) fn seen_delivery(id: &DeliveryId) -> Item {
     key(format!("{DELIVERY}{id}"), "seen")
+}
+
+/// The prefix of an EC2 instance in the partition key of the item that says whose it is.
+pub(super) const HOST: &str = "host#";
+
+/// The runner whose EC2 instance it is.
+pub(super) const OWNER: &str = "owner";
+
+pub(super) fn claimed_host(id: &HostId) -> Item {
+    key(format!("{HOST}{id}"), "claimed")
 }
 
 pub(super) fn get_text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {

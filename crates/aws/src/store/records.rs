@@ -19,8 +19,8 @@ use tracing::{error, warn};
 
 use super::DynamoStore;
 use super::item::{
-    DATA, EXPIRES_AT, Item, OPEN, PK, SK, VERSION, ended_job, get_number, get_text, gone_runner, key, number,
-    open_job, open_runner, open_warm, text,
+    DATA, EXPIRES_AT, HOST, Item, OPEN, OWNER, PK, SK, VERSION, claimed_host, ended_job, get_number,
+    get_text, gone_runner, key, number, open_job, open_runner, open_warm, text,
 };
 use super::levels::read_level;
 use super::stored::{
@@ -83,12 +83,19 @@ impl Store for DynamoStore {
         if let Some(warm) = &keys.warm {
             wanted.push(open_warm(warm));
         }
+        if let Some(host) = &keys.host {
+            wanted.push(claimed_host(host));
+        }
         let mut records = Records::default();
         for item in self.get_all("load records", wanted).await? {
             let unreadable = |error: UnreadableError| invalid("read a record", error);
             let sort = get_text(&item, SK).unwrap_or_default();
             if get_text(&item, PK).is_some_and(|key| key.starts_with("runner#")) {
                 records.gone = Some(read_gone_runner(&item).map_err(unreadable)?);
+            } else if get_text(&item, PK).is_some_and(|key| key.starts_with(HOST)) {
+                let runner = get_text(&item, OWNER).ok_or(UnreadableError::Missing(OWNER));
+                let runner = runner.and_then(|name| Ok(RunnerName::parse(name)?));
+                records.claimed_by = Some(runner.map_err(unreadable)?);
             } else if sort.starts_with("runner#") {
                 match read_runner(&item) {
                     Ok(runner) => records.runner = Some(runner),

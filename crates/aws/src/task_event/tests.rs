@@ -68,6 +68,43 @@ fn the_times_of_a_task_are_told_as_far_as_an_event_has_them() {
 }
 
 #[test]
+fn the_instance_is_told_where_there_is_one() {
+    let arn =
+        "arn:aws:ecs:eu-west-1:123456789012:container-instance/ecsrunner-ci/0123456789abcdef0123456789abcdef";
+    let on_an_instance =
+        with(&[("containerInstanceArn", json!(arn)), ("launchType", json!("MANAGED_INSTANCES"))]);
+    let told = on_an_instance.unwrap().instance;
+    assert_eq!(told.as_ref().map(|id| id.as_str()), Some("0123456789abcdef0123456789abcdef"));
+    assert_eq!(event_of(&detail(), CLUSTER).unwrap().instance, None, "Fargate has none");
+    assert_eq!(with(&[("containerInstanceArn", json!("a/b c"))]).unwrap().instance, None);
+}
+
+#[test]
+fn ec2s_words_for_want_of_capacity_are_known() {
+    for words in [
+        "InsufficientInstanceCapacity: We currently do not have sufficient capacity in the Availability Zone",
+        "VcpuLimitExceeded: You have requested more vCPU capacity than your current vCPU limit of 8 allows",
+        "MaxSpotInstanceCountExceeded: Max spot instance count exceeded",
+        "UnfulfillableCapacity: Unable to fulfill capacity",
+        "RESOURCE:CPU",
+    ] {
+        let event = with(&[
+            ("lastStatus", json!("STOPPED")),
+            ("stopCode", json!("TaskFailedToStart")),
+            ("stoppedReason", json!(words)),
+        ]);
+        assert_eq!(event.unwrap().change, TaskChange::Stopped(StopCause::NoCapacity(words.into())));
+    }
+    let denied = "AccessDeniedException: not authorized to perform ecs:Poll on resource: arn:aws:ecs:x";
+    let event = with(&[
+        ("lastStatus", json!("STOPPED")),
+        ("stopCode", json!("TaskFailedToStart")),
+        ("stoppedReason", json!(denied)),
+    ]);
+    assert_eq!(event.unwrap().change, TaskChange::Stopped(StopCause::FailedToStart(denied.into())));
+}
+
+#[test]
 fn a_stopped_task_is_told_with_the_agents_word() {
     let containers = json!([{"name": "sidecar", "exitCode": 1}, {"name": "runner", "exitCode": 0}]);
     let event = with(&[

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use ecsrunner_aws::ecs::agent::AgentObject;
 use ecsrunner_aws::ecs::definition::{TaskDefinitions, Variant};
-use ecsrunner_aws::ecs::{EcsTasks, Fleet, Network};
+use ecsrunner_aws::ecs::{CapacityProvider, EcsTasks, Fleet, Network};
 use ecsrunner_core::id::{ClassName, Deployment, JobId, PoolId, Repository, RunnerName, SubnetId, TaskId};
 use ecsrunner_core::records::runner::RunnerFacts;
 use ecsrunner_core::rules::class::size::{Arch, Size};
@@ -35,6 +35,14 @@ pub(crate) fn fleet() -> Arc<Fleet> {
             assign_public_ip: false,
         },
         service_definitions: Default::default(),
+        capacity_providers: [(
+            ClassName::parse("small").unwrap(),
+            CapacityProvider {
+                on_demand: Some("runners-managed".to_owned()),
+                spot: Some("runners-managed-spot".to_owned()),
+            },
+        )]
+        .into(),
         task_definitions: TaskDefinitions::from([
             (variant(None), "runner:1".to_owned()),
             (variant(Some(OFFICIAL)), "official:1".to_owned()),
@@ -70,7 +78,7 @@ async fn run(aws: &Aws) -> Result<TaskId, ComputeError> {
 
 async fn run_from(aws: &Aws, runner: RunnerFacts) -> Result<TaskId, ComputeError> {
     let tasks = EcsTasks::new(&aws.connection().await, fleet());
-    let (facts, placement) = (runner.task(), Placement { market: Market::OnDemand, subnet: None });
+    let (facts, placement) = (runner.task(), Placement::fargate(Market::OnDemand, None));
     let order = TaskOrder { task: &facts, placement: &placement, token: ClientToken::new(&facts.name, 1) };
     tasks.run_task(&order).await
 }

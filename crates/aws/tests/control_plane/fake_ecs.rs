@@ -5,7 +5,7 @@ use std::time::Duration;
 use ecsrunner_aws::ecs::EcsTasks;
 use ecsrunner_aws::task_event;
 use ecsrunner_core::decide::sweep::SeenStatus;
-use ecsrunner_core::id::{SubnetId, TaskId};
+use ecsrunner_core::id::{InstanceId, SubnetId, TaskId};
 use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::placement::Placement;
 use ecsrunner_core::wire::event::{StopCause, TaskChange, TaskEvent};
@@ -31,6 +31,7 @@ impl Cloud {
             clusters: vec!["ci".to_owned()],
             task_definitions: vec![TaskDefinition::new("runner", 1)],
             durations: Durations::each(Duration::from_millis(5)),
+            managed: true,
             ..Options::default()
         };
         let fake = FakeEcs::start(options).await.unwrap();
@@ -61,7 +62,7 @@ impl Cloud {
 }
 
 fn anywhere(market: Market) -> Placement {
-    Placement { market, subnet: None }
+    Placement::fargate(market, None)
 }
 
 #[tokio::test]
@@ -81,6 +82,41 @@ async fn a_task_is_started_told_of_and_seen_until_its_end() {
         (runner().name.into(), TaskChange::Stopped(completed.clone()))
     );
     assert_eq!(cloud.tasks.tasks().await.unwrap()[0].status, SeenStatus::Stopped(completed));
+}
+
+#[tokio::test]
+async fn an_instance_is_known_by_its_ec2_instance_and_is_drained() {
+    let cloud = Cloud::start().await;
+    let managed = Some(runner().class);
+    let placement = Placement { managed, ..anywhere(Market::OnDemand) };
+    let task = cloud.run(&placement).await.unwrap();
+    let running = cloud.next(&mut 0).await;
+    let instance = running.instance.expect("the event names its instance");
+    let seen = cloud.tasks.tasks().await.unwrap();
+    assert_eq!(seen[0].instance.as_ref(), Some(&instance), "DescribeTasks names it too");
+    let host = cloud.tasks.host_of(&instance).await.unwrap().expect("ECS knows it");
+    assert_eq!(
+        cloud.fake.with(|ecs, _| ecs.host_of_task(task.as_str()).map(str::to_owned)),
+        Some(host.to_string())
+    );
+    assert_eq!(cloud.fake.with(|ecs, now| ecs.open_instances(now)), 1);
+    cloud.tasks.drain(&instance).await.unwrap();
+    assert_eq!(cloud.fake.with(|ecs, now| ecs.open_instances(now)), 0);
+    cloud.tasks.drain(&instance).await.expect("as often as it takes");
+    let unknown = InstanceId::parse("ffffffffffffffffffffffffffffffff").unwrap();
+    assert_eq!(cloud.tasks.host_of(&unknown).await.unwrap(), None);
+    cloud.tasks.drain(&unknown).await.expect("one that is gone takes no tasks");
+    let invalid = FaultAnswer::Error {
+        code: "InvalidParameterException".to_owned(),
+        message: "Only ACTIVE container instances can be updated.".to_owned(),
+    };
+    let denied = FaultAnswer::Error { code: "AccessDeniedException".to_owned(), message: "no".to_owned() };
+    for (answer, is_refused) in [(invalid, false), (denied, true)] {
+        let fault = CallFault::once("UpdateContainerInstancesState", answer);
+        cloud.fake.with(|ecs, _| ecs.faults_mut().calls.push(fault));
+        let drained = cloud.tasks.drain(&instance).await;
+        assert_eq!(matches!(drained, Err(ComputeError::Refused { .. })), is_refused, "{drained:?}");
+    }
 }
 
 #[tokio::test]
@@ -110,7 +146,7 @@ async fn a_stopped_task_is_joined_to_its_runner_though_its_tags_are_gone() {
 #[tokio::test]
 async fn want_of_capacity_is_told_at_once_or_late_and_a_spent_quota_likewise() {
     let subnet = SubnetId::parse("subnet-aaaa1111").unwrap();
-    let spot = Placement { market: Market::Spot, subnet: Some(subnet) };
+    let spot = Placement::fargate(Market::Spot, Some(subnet));
     let cloud = Cloud::start().await;
     let short = Shortage { provider: Some(Provider::FargateSpot), ..Shortage::default() };
     cloud.fake.with(|ecs, _| ecs.faults_mut().short.push(short.clone()));

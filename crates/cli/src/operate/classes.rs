@@ -150,7 +150,8 @@ fn text(classes: &[ClassView], for_people: bool) -> String {
             class.labels.iter().find(|label| is_arch(label)).cloned().unwrap_or_default(),
             class.capacity.clone(),
             or_none(class.max_runners.map(|most| most.to_string()).as_deref()),
-            format!("${:.3}", if spot { class.spot_usd_per_hour } else { class.usd_per_hour }),
+            if spot { class.spot_usd_per_hour } else { class.usd_per_hour }
+                .map_or_else(|| "unknown".to_owned(), |usd| format!("${usd:.3}")),
             or_none(Some(own.as_str()).filter(|own| !own.is_empty())),
             or_none(class.warm.as_ref().map(|warm| warm.count.to_string()).as_deref()),
         ]);

@@ -31,15 +31,15 @@ pub fn about(runner: &Runner, settings: &Settings) -> Option<About> {
         class: facts.class.clone(),
         cpu: facts.size.cpu(),
         memory: facts.size.memory(),
-        capacity_provider: market.capacity_provider().to_owned(),
+        capacity_provider: runner.placement.provider(),
         requested_at: runner.timeline.began(),
         launched_at: runner.launched_at(),
         warm: facts.warm.is_some(),
-        price: Price {
+        price: runner.placement.managed.is_none().then(|| Price {
             nano_usd_per_hour: nano(hourly_usd(facts.size, market)),
             least_secs: LEAST.as_secs().unsigned_abs(),
             as_of: PRICES_AS_OF.to_owned(),
-        },
+        }),
         hosted,
     })
 }
@@ -95,7 +95,7 @@ mod tests {
     use crate::reason::Code;
     use crate::records::rerun::{RerunId, RerunKey};
     use crate::rules::class::size::{Arch, Size};
-    use crate::rules::cost::{Market, task_usd};
+    use crate::rules::cost::{Market, fargate_usd};
 
     fn rerun(run: u64, state: RerunState) -> Rerun {
         let at = |secs: u64| Timestamp::from_second(1_764_000_000 + i64::try_from(secs).unwrap()).unwrap();
@@ -149,7 +149,7 @@ mod tests {
                 let (from, hour) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(3600).unwrap());
                 #[expect(clippy::cast_precision_loss, reason = "a price is small")]
                 let told = nano(hourly_usd(size, market)) as f64 / 1e9;
-                assert!((told - task_usd(size, market, from, hour)).abs() < 1e-9, "{cpu} {market:?}");
+                assert!((told - fargate_usd(size, market, from, hour)).abs() < 1e-9, "{cpu} {market:?}");
             }
         }
     }

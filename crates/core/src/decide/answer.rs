@@ -80,6 +80,9 @@ impl Runner {
     /// `None` if nothing may be handed over any more.
     #[must_use]
     pub fn handed_over(&self, registration: RunnerId, at: Timestamp) -> Option<(Self, TaskId)> {
+        if self.lacks_instance() {
+            return None;
+        }
         let custody = Custody::Issued(registration);
         let (state, task) = match &self.state {
             RunnerState::Starting { task, custody: Custody::Unissued } => {

@@ -85,7 +85,8 @@ pub fn choose(class: &Class, rules: Option<&ImageRules>, open: &Open, may_try: b
     }
     // One machine has no images, and an earlier version of the deployment's parameters says nothing about them.
     let Some(rules) = rules else { return Choice::Image(None) };
-    let official = rules.official.contains(&arch);
+    // GitHub's own image lacks what a Docker engine needs.
+    let official = rules.official.contains(&arch) && !class.docker;
     if !rules.built.contains(&arch) {
         let is_given = rules.given.contains(&arch) || !official;
         return if is_given { Choice::Image(None) } else { named(OFFICIAL) };

@@ -176,8 +176,8 @@ fn has_failed(runner: &Runner) -> bool {
 fn lessons_of<'a>(open: &Open, runner: &'a Runner, now: Timestamp) -> Vec<Lesson<'a>> {
     let mut lessons = Vec::new();
     let booted = runner.timeline.at(RunnerStage::Booted);
-    // The container of a warm task ran before.
-    if let Some(at) = booted.filter(|_| runner.facts.warm.is_none()) {
+    // The container of a warm task ran before, and one on the instance of another runner shows nothing.
+    if let Some(at) = booted.filter(|_| runner.facts.warm.is_none() && !runner.lacks_instance()) {
         lessons.push(Lesson { runner, at, outcome: Outcome::Booted });
     }
     // A runner that fails a job shows that its class starts, and nothing about the pool of that job.
@@ -186,15 +186,20 @@ fn lessons_of<'a>(open: &Open, runner: &'a Runner, now: Timestamp) -> Vec<Lesson
         lessons.push(Lesson { runner, at, outcome: Outcome::Used { serves: serves(open, runner, now) } });
     }
     let RunnerState::Ending(ending) = &runner.state else { return lessons };
+    // A used instance is known before the task has stopped, and the next launch does not wait for that.
+    let failed_at = match ending.fault {
+        Some(Fault::InstanceUsed) => runner.timeline.at(RunnerStage::Ending),
+        _ => runner.stopped_at(),
+    };
     // It was learnt when it was new, and a success since may be history by now.
-    if runner.stopped_at().is_some_and(|at| now.duration_since(at) > LESSON) {
+    if failed_at.is_some_and(|at| now.duration_since(at) > LESSON) {
         return lessons;
     }
-    let (Some(at), Some(fault)) = (runner.stopped_at(), ending.fault) else { return lessons };
+    let (Some(at), Some(fault)) = (failed_at, ending.fault) else { return lessons };
     // Without a task, the placement's hold was written with the answer to RunTask.
     let is_known = fault == Fault::NoCapacity && runner.task().is_none();
-    // A container that ran without a configuration waited for GitHub.
-    let waited = ending.custody == Custody::Unissued && booted.is_some();
+    // A container that ran without a configuration waited for GitHub, unless its instance was another runner's.
+    let waited = ending.custody == Custody::Unissued && booted.is_some() && fault != Fault::InstanceUsed;
     let counts =
         fault.suspect() != Suspect::Use || booted.is_none_or(|booted| was_wanted(open, runner, booted));
     let is_of_pool = matches!(fault.suspect(), Suspect::Use | Suspect::Runner);

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::id::Repository;
 use crate::rules::class::size::Size;
 use crate::rules::class::{Capacity, Catalogue, Class};
-use crate::rules::cost::{Market, task_usd};
+use crate::rules::cost::{Market, fargate_usd};
 use crate::wire::peaks::Peaks;
 
 /// A class is recommended only from so many measured runs.
@@ -94,11 +94,11 @@ pub fn run_usd(run: &Run, class: &Class, present: Size) -> f64 {
     };
     let from = Timestamp::UNIX_EPOCH;
     let to = from + std::time::Duration::from_secs_f64(seconds.clamp(0.0, 1e9));
-    task_usd(class.size, market, from, to)
+    fargate_usd(class.size, market, from, to)
 }
 
-/// Whether a job can move from one class to the other as it is: the same architecture, image and services, and all of these
-/// repositories are allowed.
+/// Whether a job can move from one class to the other as it is: the same compute, architecture, image, engine and services, and
+/// all of these repositories are allowed.
 #[must_use]
 pub fn can_replace<'a>(
     present: &Class,
@@ -106,6 +106,7 @@ pub fn can_replace<'a>(
     mut repositories: impl Iterator<Item = &'a Repository>,
 ) -> bool {
     other.size.arch() == present.size.arch()
+        && (other.compute, other.docker) == (present.compute, present.docker)
         && other.image == present.image
         && (present.services.is_empty() || other.services == present.services)
         && repositories.all(|repository| other.allows(repository))
@@ -182,8 +183,8 @@ mod tests {
         };
         let from = Timestamp::UNIX_EPOCH;
         let to = from + jiff::SignedDuration::from_secs(145);
-        assert!((usd("small") - task_usd(size(1024, 2048), Market::OnDemand, from, to)).abs() < 1e-12);
-        assert!((usd("spot") - task_usd(size(1024, 2048), Market::Spot, from, to)).abs() < 1e-12);
+        assert!((usd("small") - fargate_usd(size(1024, 2048), Market::OnDemand, from, to)).abs() < 1e-12);
+        assert!((usd("spot") - fargate_usd(size(1024, 2048), Market::Spot, from, to)).abs() < 1e-12);
     }
 
     #[test]

@@ -33,6 +33,8 @@ const FORGOTTEN: SignedDuration = SignedDuration::from_hours(25);
 pub enum Step {
     /// Start its task with the client token of the recorded attempt.
     RunTask,
+    /// Find out on which EC2 instance its task runs, and make it that instance's only runner.
+    ClaimInstance,
     /// Create its just-in-time configuration and hand it over.
     HandOver,
     /// Take its boot item back.
@@ -40,6 +42,8 @@ pub enum Step {
     /// Delete its registration, by id or by name.
     DeleteRegistration,
     StopTask,
+    /// Have no more tasks placed on its instance.
+    DrainInstance,
     /// Move it to history: everything is cleaned up.
     Finish,
 }
@@ -70,7 +74,15 @@ impl Runner {
         match &self.state {
             RunnerState::Reserved { .. } => Next::Now(Step::RunTask),
             RunnerState::Starting { custody: Custody::Unissued, .. }
-            | RunnerState::Booted { custody: Custody::Unissued, .. } => Next::Now(Step::HandOver),
+            | RunnerState::Booted { custody: Custody::Unissued, .. } => {
+                if self.is_to_claim() {
+                    Next::Now(Step::ClaimInstance)
+                } else if self.lacks_instance() {
+                    Next::Event
+                } else {
+                    Next::Now(Step::HandOver)
+                }
+            }
             RunnerState::Starting { .. } | RunnerState::Booted { .. } | RunnerState::Busy { .. } => {
                 Next::Event
             }
@@ -89,6 +101,10 @@ impl Runner {
         let nobody_holds = matches!(ending.custody, Custody::Unissued | Custody::Revoked(_));
         if matches!(ending.task, TaskLeft::Running(_)) && (nobody_holds || ending.kind.overrides_job()) {
             return Next::Now(Step::StopTask);
+        }
+        // Before anything that may take longer: each moment the instance may get another task.
+        if self.is_to_drain() {
+            return Next::Now(Step::DrainInstance);
         }
         let stopped = matches!(ending.task, TaskLeft::Stopped { .. });
         let stop_again = match &ending.task {
@@ -157,6 +173,7 @@ impl Runner {
             if ending.registration == RegistrationLeft::Deleted
                 && matches!(ending.task, TaskLeft::Stopped { .. })
                 && !matches!(ending.custody, Custody::Issued(_)))
+            && !self.is_to_drain()
     }
 
     /// Returns its history record; `None` unless [`Step::Finish`] is due.

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::id::{Repository, RunId, TaskId, TaskName};
+use crate::id::{InstanceId, Repository, RunId, TaskId, TaskName};
 use crate::records::open::Open;
 use crate::records::runner::RunnerStage;
 use crate::rules::pace::Level;
@@ -39,6 +39,8 @@ pub struct SeenTask {
     pub status: SeenStatus,
     /// When it reached its steps.
     pub times: TaskTimes,
+    /// On which instance it runs, if the service tells.
+    pub instance: Option<InstanceId>,
 }
 
 /// The state of a task.

@@ -1,7 +1,9 @@
 //! What is read to judge an event, and what is written for it.
 
+use crate::id::RunnerName;
 use crate::records::hold::{Held, Hold};
 use crate::records::image::Image;
+use crate::records::instance::Claim;
 use crate::records::job::{EndedJob, Job, JobRecord};
 use crate::records::overspend::{BudgetKey, Overspend};
 use crate::records::rerun::{RerunKey, RerunRecord};
@@ -18,6 +20,8 @@ pub struct Records {
     pub warm: Option<WarmTask>,
     /// The runner's history record, if it was asked for.
     pub gone: Option<EndedRunner>,
+    /// The runner that the EC2 instance belongs to, if it was asked for and has one.
+    pub claimed_by: Option<RunnerName>,
 }
 
 /// One write. It carries the record's new version: the store requires that the
@@ -57,4 +61,6 @@ pub enum Change {
     Overspent(Box<Overspend>),
     /// A budget is no longer spent: it was raised or taken away, or its period has ended.
     BudgetOpen(BudgetKey),
+    /// An EC2 instance becomes a runner's. It must be nobody's.
+    Claimed(Box<Claim>),
 }

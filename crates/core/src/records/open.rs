@@ -107,6 +107,8 @@ impl Open {
             Change::BudgetOpen(key) => {
                 self.overspends.remove(key);
             }
+            // It is no part of what is open.
+            Change::Claimed(_) => {}
         }
     }
 

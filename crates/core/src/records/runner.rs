@@ -9,10 +9,10 @@ use crate::id::{
     ClassName, Epoch, JobId, PoolId, Repository, RunnerId, RunnerName, TaskId, Version, WarmName,
 };
 use crate::reason::Reason;
+use crate::records::instance::Instance;
 use crate::records::timeline::Timeline;
 use crate::records::times::Times;
 use crate::rules::class::size::Size;
-use crate::rules::cost::task_usd;
 use crate::rules::labels::Labels;
 use crate::rules::limits::WaitLimits;
 use crate::rules::placement::Placement;
@@ -110,6 +110,8 @@ pub struct Runner {
     pub surplus_since: Option<Timestamp>,
     /// Where its latest attempt was, or is to be.
     pub placement: Placement,
+    /// Where its task runs, if that may be an instance with other tasks; `None` until it is known, and on Fargate.
+    pub instance: Option<Instance>,
     /// Whether it was launched to try what a hold holds back, or an image.
     pub probe: bool,
     /// When a failed step is retried; cleared by the next change of its state.
@@ -401,16 +403,11 @@ impl Runner {
         self
     }
 
-    /// Returns the cost of its task up to `now`, in US dollars at list prices. AWS
+    /// Returns the cost of its task up to `now`, in US dollars at list prices; `None` if no price is known. AWS
     /// bills from the image pull on; here the launch counts as its start.
     #[must_use]
     pub fn cost_usd(&self, now: Timestamp) -> Option<f64> {
-        Some(task_usd(
-            self.facts.size,
-            self.placement.market,
-            self.launched_at()?,
-            self.stopped_at().unwrap_or(now),
-        ))
+        self.placement.usd(self.facts.size, self.launched_at()?, self.stopped_at().unwrap_or(now))
     }
 }
 

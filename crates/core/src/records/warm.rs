@@ -8,7 +8,6 @@ use crate::id::{ClassName, Epoch, RunnerName, TaskId, Version, WarmName};
 use crate::records::runner::{Retry, Task, TaskLeft};
 use crate::records::timeline::Timeline;
 use crate::rules::class::size::Size;
-use crate::rules::cost::task_usd;
 use crate::rules::limits::WaitLimits;
 use crate::rules::placement::Placement;
 use crate::wire::boot::TaskRole;
@@ -286,7 +285,7 @@ impl WarmTask {
     #[must_use]
     pub fn cost_usd(&self, now: Timestamp) -> Option<f64> {
         let until = self.timeline.at(WarmStage::Used).or_else(|| self.stopped_at()).unwrap_or(now);
-        Some(task_usd(self.facts.size, self.placement.market, self.launched_at()?, until))
+        self.placement.usd(self.facts.size, self.launched_at()?, until)
     }
 
     /// Returns its history record. Ask only when its task has stopped, or its runner is gone.

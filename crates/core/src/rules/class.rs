@@ -148,6 +148,12 @@ impl Class {
             .is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(repository)))
     }
 
+    /// Whether a placement of its tasks names its own capacity provider. On one machine none does: [`Place::OneMachine`].
+    #[must_use]
+    pub fn is_managed(&self) -> bool {
+        self.compute == Compute::ManagedInstances
+    }
+
     /// Returns why its Docker engine cannot run in this place.
     #[must_use]
     pub fn unfit_docker(&self, place: Place) -> Option<ClassError> {
@@ -221,6 +227,12 @@ impl Catalogue {
 
     /// Sets aside the classes whose services or Docker engine cannot run in this place, and returns their mistakes.
     pub fn keep_fit(&mut self, place: Place) -> Vec<ClassError> {
+        if place == Place::OneMachine {
+            // It runs all tasks itself, so no task waits to know its instance.
+            for class in self.classes.values_mut() {
+                class.compute = Compute::Fargate;
+            }
+        }
         self.set_aside(|class| {
             if let Some(error) = class.unfit_docker(place) {
                 return Some(error);
@@ -378,6 +390,11 @@ impl Class {
                 errors.push(ClassError::WithDocker { class: class(), key, expected });
             }
         }
+        for (key, is_set, expected) in entry.excluded_by_managed_instances() {
+            if entry.compute == Compute::ManagedInstances && !entry.docker && is_set {
+                errors.push(ClassError::OnManagedInstances { class: class(), key, expected });
+            }
+        }
         match size {
             Some(size) if errors.is_empty() => Ok(Self {
                 name: name.clone(),
@@ -407,8 +424,9 @@ impl ClassEntry {
     /// Checks its size by the rules of what runs its tasks.
     fn size(&self) -> Result<Size, SizeError> {
         match self.compute {
-            Compute::Fargate | Compute::ManagedInstances => {
-                Size::new(self.cpu, self.memory, self.ephemeral_storage_gib, self.arch)
+            Compute::Fargate => Size::new(self.cpu, self.memory, self.ephemeral_storage_gib, self.arch),
+            Compute::ManagedInstances => {
+                Size::managed(self.cpu, self.memory, self.ephemeral_storage_gib, self.arch)
             }
         }
     }
@@ -426,6 +444,19 @@ impl ClassEntry {
                 "exec",
                 self.exec,
                 "a job could use the identity of its task, which Exec gives more permissions",
+            ),
+        ]
+    }
+
+    /// The keys that no class on ECS Managed Instances can have, whether this class sets them, and why.
+    fn excluded_by_managed_instances(&self) -> [(&'static str, bool, &'static str); 3] {
+        [
+            ("services", !self.services.is_empty(), "only tasks on Fargate have services beside the runner"),
+            ("warm", self.warm.is_some(), "a warm task would keep an instance that serves one job only"),
+            (
+                "exec",
+                self.exec,
+                "a job that is root of its instance could use its task's role, which Exec gives more permissions",
             ),
         ]
     }

@@ -1,7 +1,10 @@
 //! The cost of a task at AWS's list prices.
 
+use std::fmt;
+
 use jiff::{SignedDuration, Timestamp};
 
+use crate::rules::class::Capacity;
 use crate::rules::class::size::{Arch, Size};
 
 /// Whether a task runs on Spot capacity.
@@ -26,6 +29,25 @@ impl Market {
     #[must_use]
     pub fn of_capacity_provider(name: &str) -> Option<Self> {
         [Self::OnDemand, Self::Spot].into_iter().find(|market| market.capacity_provider() == name)
+    }
+
+    /// The markets that a class uses, the preferred one first.
+    #[must_use]
+    pub const fn all_of(capacity: Capacity) -> &'static [Self] {
+        match capacity {
+            Capacity::OnDemand => &[Self::OnDemand],
+            Capacity::Spot => &[Self::Spot],
+            Capacity::SpotThenOnDemand => &[Self::Spot, Self::OnDemand],
+        }
+    }
+}
+
+impl fmt::Display for Market {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OnDemand => "on-demand",
+            Self::Spot => "spot",
+        })
     }
 }
 
@@ -53,18 +75,18 @@ const PUBLIC_IPV4_HOUR: f64 = 0.005;
 /// AWS bills a task for a minute at least.
 pub const LEAST: SignedDuration = SignedDuration::from_secs(60);
 
-/// Returns the cost in US dollars of a task of this size from `from` to `to`:
+/// Returns the cost in US dollars of a task of this size on Fargate from `from` to `to`:
 /// vCPU, memory, storage above 20 GB and one public IPv4 address, billed per
 /// second with a minimum of one minute.
 ///
 /// Not included: data transfer, logs, image storage, and the image pull if it
 /// began before `from`.
 #[must_use]
-pub fn task_usd(size: Size, market: Market, from: Timestamp, to: Timestamp) -> f64 {
+pub fn fargate_usd(size: Size, market: Market, from: Timestamp, to: Timestamp) -> f64 {
     to.duration_since(from).max(LEAST).as_secs_f64() / 3600.0 * hourly_usd(size, market)
 }
 
-/// Returns the price of an hour of a task of this size, in US dollars, as [`task_usd`] counts it.
+/// Returns the price of an hour of a task of this size, in US dollars, as [`fargate_usd`] counts it.
 #[must_use]
 pub fn hourly_usd(size: Size, market: Market) -> f64 {
     let price = price(size.arch(), market);
@@ -81,7 +103,7 @@ mod tests {
 
     fn usd(size: Size, market: Market, secs: i64) -> f64 {
         let from = Timestamp::UNIX_EPOCH;
-        task_usd(size, market, from, from + SignedDuration::from_secs(secs))
+        fargate_usd(size, market, from, from + SignedDuration::from_secs(secs))
     }
 
     #[test]

@@ -93,7 +93,9 @@ pub struct About {
     /// Whether it took over a warm task, which had booted before.
     #[serde(default)]
     pub warm: bool,
-    pub price: Price,
+    /// `None` on ECS Managed Instances, whose prices are not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
     /// The smallest machine that GitHub hosts with as many CPUs and as much memory; `None` if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hosted: Option<HostedPrice>,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::id::{JobId, Repository, RunnerId, RunnerName, TaskId, TaskName, Version, WarmName};
+use crate::id::{
+    HostId, InstanceId, JobId, Repository, RunnerId, RunnerName, TaskId, TaskName, Version, WarmName,
+};
 use crate::reason::Reason;
 use crate::rules::image::RunnerVersion;
 use crate::wire::exit::AgentExit;
@@ -43,6 +45,8 @@ pub struct Keys {
     pub warm: Option<WarmName>,
     /// Whether the runner's history record is wanted too.
     pub gone: bool,
+    /// The EC2 instance whose runner is wanted.
+    pub host: Option<HostId>,
 }
 
 impl Keys {
@@ -282,6 +286,8 @@ pub struct TaskEvent {
     pub change: TaskChange,
     /// What the compute service says of its course.
     pub times: TaskTimes,
+    /// On which instance it runs, if the service told.
+    pub instance: Option<InstanceId>,
     pub at: Timestamp,
 }
 

@@ -55,6 +55,8 @@ faults! {
     NetworkInterface = "network_interface": Start;
     /// AWS refused the request for a task.
     LaunchRefused = "launch_refused": Start;
+    /// Its task was placed on an instance that another runner had before.
+    InstanceUsed = "instance_used": Start;
     /// The task was accepted, and its container never ran.
     NeverStarted = "never_started": Start;
     /// Agent: the table of boot items cannot be reached, or refuses.

@@ -28,7 +28,7 @@ use crate::ports::store::{Revocation, Store, StoreError, Transaction};
 use crate::ports::{Clock, Disposition};
 use crate::{Engine, World};
 
-/// A runner takes at most ten steps from reserved to gone; a record that asks for more is broken.
+/// A runner takes at most twelve steps from reserved to gone; a record that asks for more is broken.
 const MAX_STEPS: u32 = 16;
 /// The delay of a retry while GitHub calls a runner busy whose task has stopped.
 const STILL_BUSY: Duration = Duration::from_secs(30);
@@ -183,10 +183,12 @@ impl<W: World> Engine<W> {
     async fn perform(&self, step: Step, runner: &Runner, deadline: &Deadline) -> Result<Written, StepError> {
         match step {
             Step::RunTask => self.run_task(runner, deadline).await,
+            Step::ClaimInstance => self.claim_instance(runner).await,
             Step::HandOver => self.hand_over(runner).await,
             Step::Revoke => self.revoke(runner).await,
             Step::DeleteRegistration => self.delete_registration(runner).await,
             Step::StopTask => self.stop_task(runner).await,
+            Step::DrainInstance => self.drain_instance(runner).await,
             Step::Finish => self.finish(runner).await,
         }
     }

@@ -20,9 +20,8 @@ use ecsrunner_core::records::job::Job;
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::Runner;
 use ecsrunner_core::rules::class::size::{Arch, Size};
-use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::pace::{Bucket, Level};
-use ecsrunner_core::rules::placement::Placement;
+use ecsrunner_core::rules::placement::{Placement, Quota};
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_core::wire::boot::Again;
 use jiff::Timestamp;
@@ -82,8 +81,8 @@ struct Known {
     underway: Underway,
     /// Launches that AWS has throttled.
     rests: Rests,
-    /// CPU units of the tasks that AWS has accepted, on each market.
-    accepted_cpu: HashMap<Market, u32>,
+    /// CPU units of the tasks that AWS has accepted, by quota.
+    accepted_cpu: HashMap<Quota, u32>,
     /// Holds that effects have written or ended lately, for reads that began before.
     recent: HashMap<Held, Recent>,
     /// Attempts for which this lease certainly has not called RunTask, and no earlier one has.
@@ -134,10 +133,10 @@ impl Cache {
         known.underway = Underway { asked, ..Underway::of(open) };
         known.accepted_cpu.clear();
         for runner in open.runners.values().filter(|runner| runner.takes_slot() && !runner.awaits_task()) {
-            *known.accepted_cpu.entry(runner.placement.market).or_default() += runner.facts.size.cpu();
+            *known.accepted_cpu.entry(runner.placement.quota()).or_default() += runner.facts.size.cpu();
         }
         for warm in open.warm.values().filter(|warm| warm.takes_slot() && warm.task().is_some()) {
-            *known.accepted_cpu.entry(warm.placement.market).or_default() += warm.facts.size.cpu();
+            *known.accepted_cpu.entry(warm.placement.quota()).or_default() += warm.facts.size.cpu();
         }
         known.slots.retain(|(runner, _)| open.runners.contains_key(runner));
         known.on_demand = on_demand_jobs(open).into_iter().collect();
@@ -256,7 +255,7 @@ impl Cache {
         let Some(hold) = known.holds.get(&Held::placement(placement.clone(), size.arch())) else {
             return Ok(None);
         };
-        let accepted = known.accepted_cpu.get(&placement.market).copied().unwrap_or(0);
+        let accepted = known.accepted_cpu.get(&placement.quota()).copied().unwrap_or(0);
         if hold.fits_cpu.is_some_and(|fits| accepted + size.cpu() <= fits) {
             return Ok(None);
         }
@@ -295,13 +294,13 @@ impl Cache {
     }
 
     /// Notes that AWS has accepted a task.
-    pub(crate) fn accepted(&self, market: Market, size: Size) {
-        *self.lock().accepted_cpu.entry(market).or_default() += size.cpu();
+    pub(crate) fn accepted(&self, quota: Quota, size: Size) {
+        *self.lock().accepted_cpu.entry(quota).or_default() += size.cpu();
     }
 
-    /// CPU units of the tasks that AWS has accepted on this market.
-    pub(crate) fn accepted_cpu(&self, market: Market) -> u32 {
-        self.lock().accepted_cpu.get(&market).copied().unwrap_or(0)
+    /// CPU units of the tasks that AWS has accepted against this quota.
+    pub(crate) fn accepted_cpu(&self, quota: Quota) -> u32 {
+        self.lock().accepted_cpu.get(&quota).copied().unwrap_or(0)
     }
 
     /// Notes that a runner has its slot of a rate.

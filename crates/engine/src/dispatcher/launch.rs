@@ -81,7 +81,7 @@ impl<W: World> Engine<W> {
         match self.run(&order).await {
             Ok(task) => {
                 info!(runner = %runner.name(), %task, placement = %runner.placement, "launched runner");
-                self.cache.accepted(runner.placement.market, runner.facts.size);
+                self.cache.accepted(runner.placement.quota(), runner.facts.size);
                 let held = Held::placement(runner.placement.clone(), runner.facts.size.arch());
                 let also: Vec<Change> =
                     probe.is_some().then(|| Change::Released(held.clone())).into_iter().collect();
@@ -173,7 +173,10 @@ impl<W: World> Engine<W> {
         deadline: &Deadline,
     ) -> Result<Written, StepError> {
         let now = self.ports.clock.now();
-        let goes_on = matches!(runner.state, RunnerState::Reserved { .. }) && deadline.admits_step(now);
+        // On an instance that it may share, it gets nothing before the instance is known to be its own.
+        let goes_on = matches!(runner.state, RunnerState::Reserved { .. })
+            && !runner.lacks_instance()
+            && deadline.admits_step(now);
         if goes_on {
             match self.hand_over_to(runner, &task, also).await {
                 Ok(stepped) => return Ok(stepped),
@@ -241,7 +244,7 @@ impl<W: World> Engine<W> {
         let held = Held::placement(placement.clone(), arch);
         let before = self.cache.hold(&held);
         let failure = Failure {
-            running_cpu: Some(self.cache.accepted_cpu(placement.market)),
+            running_cpu: Some(self.cache.accepted_cpu(placement.quota())),
             ..Failure::of(Fault::NoCapacity, message, asked_at, now)
         };
         let hold = Hold::after(before.as_ref(), held, &failure);
@@ -274,7 +277,9 @@ impl<W: World> Engine<W> {
             (None, Market::OnDemand) => Capacity::OnDemand,
             (None, Market::Spot) => Capacity::Spot,
         };
-        let wanted = Wanted { class: &runner.facts.class, capacity, size: runner.facts.size };
+        // What runs it is frozen with its size.
+        let managed = runner.placement.managed.is_some();
+        let wanted = Wanted { class: &runner.facts.class, capacity, size: runner.facts.size, managed };
         self.cache.choose(&rules.subnets, wanted, runner.facts.launched_for.get(), now)
     }
 }

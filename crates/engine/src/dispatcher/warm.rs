@@ -223,7 +223,7 @@ impl<W: World> Engine<W> {
         match answer {
             Ok(task) => {
                 info!(name = %warm.name(), %task, placement = %warm.placement, "launched warm task");
-                self.cache.accepted(market, warm.facts.size);
+                self.cache.accepted(warm.placement.quota(), warm.facts.size);
                 Ok(self.commit_warm(warm, &[], |warm| warm.task_started(task.clone(), now)).await?)
             }
             Err(ComputeError::NoCapacity { message }) => {

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use ecsrunner_core::decide::sweep::SeenTask;
-use ecsrunner_core::id::{TaskId, TaskName};
+use ecsrunner_core::id::{HostId, InstanceId, TaskId, TaskName};
 use ecsrunner_core::records::task::TaskFacts;
 use ecsrunner_core::rules::placement::Placement;
 
@@ -23,6 +23,16 @@ pub trait Compute: Send + Sync {
 
     /// Lists the deployment's tasks, including those that stopped recently.
     fn tasks(&self) -> impl Future<Output = Result<Vec<SeenTask>, ComputeError>> + Send;
+
+    /// Returns the EC2 instance that an instance of ECS is. The service vouches for it: code on the instance cannot make it
+    /// say another one. `None` if the service knows no such instance.
+    fn host_of(
+        &self,
+        instance: &InstanceId,
+    ) -> impl Future<Output = Result<Option<HostId>, ComputeError>> + Send;
+
+    /// Has no more tasks placed on an instance. An instance that is gone, or about to go, is no error.
+    fn drain(&self, instance: &InstanceId) -> impl Future<Output = Result<(), ComputeError>> + Send;
 }
 
 /// One attempt to start a task. It is recorded before the call.

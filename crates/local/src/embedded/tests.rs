@@ -161,6 +161,7 @@ fn runner() -> Runner {
         .collect(),
         surplus_since: None,
         placement: spot(),
+        instance: None,
         probe: false,
         retry: None,
         asked_at: None,
@@ -170,5 +171,5 @@ fn runner() -> Runner {
 
 fn spot() -> Placement {
     let subnet = SubnetId::parse("subnet-0123456789abcdef0").unwrap();
-    Placement { market: Market::Spot, subnet: Some(subnet) }
+    Placement::fargate(Market::Spot, Some(subnet))
 }

@@ -61,8 +61,8 @@ fn hold_class(simulation: &Simulation, class: &str, not_before: SignedDuration) 
     let held = Held::Class(ClassName::parse(class).unwrap());
     let failure = Failure::of(Fault::ImagePull, "the image cannot be pulled", now, now);
     let pools = ["aaaaaaaaaa", "bbbbbbbbbb", "cccccccccc"].map(|pool| PoolId::parse(pool).unwrap());
-    let placements = SUBNETS
-        .map(|subnet| Placement { market: Market::OnDemand, subnet: Some(SubnetId::parse(subnet).unwrap()) });
+    let placements =
+        SUBNETS.map(|subnet| Placement::fargate(Market::OnDemand, Some(SubnetId::parse(subnet).unwrap())));
     let seen = Seen { pools: pools.into(), placements: placements.into() };
     let hold = Hold { not_before: now + not_before, seen, ..Hold::after(None, held, &failure) };
     simulation.shared().lock().tables.open.add_hold(hold);

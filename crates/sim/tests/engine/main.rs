@@ -7,6 +7,7 @@ mod crashes;
 mod disorder;
 mod backlog;
 mod lease;
+mod managed;
 mod pause;
 mod budgets;
 mod rerun;

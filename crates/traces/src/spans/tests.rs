@@ -73,13 +73,13 @@ pub(crate) fn finished() -> Finished {
         kind: EndingKind::Completed,
         note: None,
         served: Served::Job(JobId::new(7)),
-        placement: Placement { market: Market::OnDemand, subnet: None },
+        placement: Placement::fargate(Market::OnDemand, None),
         task: None,
         stopped_at: Some(at(120)),
         cost_usd: Some(0.25),
         times: Times {
             task,
-            agent: Some(AgentReport { written_at: at(101), times, runner_version: None }),
+            agent: Some(AgentReport { written_at: at(101), times, runner_version: None, peaks: None }),
             job: Some(JobTimes {
                 queued_at: at(0),
                 recorded_at: Some(at(1)),

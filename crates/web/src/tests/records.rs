@@ -106,7 +106,7 @@ fn runner_facts(number: u64) -> RunnerFacts {
 }
 
 fn placement() -> Placement {
-    Placement { market: Market::OnDemand, subnet: None }
+    Placement::fargate(Market::OnDemand, None)
 }
 
 /// A runner that executes the job of the same number.
@@ -122,6 +122,7 @@ pub(super) fn busy(number: u64, at: Timestamp) -> Runner {
         timeline,
         surplus_since: None,
         placement: placement(),
+        instance: None,
         probe: false,
         retry: None,
         asked_at: None,

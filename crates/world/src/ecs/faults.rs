@@ -23,6 +23,8 @@ pub struct Faults {
     pub throttle: ThrottleForm,
     /// Faults of events.
     pub events: EventFaults,
+    /// Where tasks on Managed Instances are placed.
+    pub instances: InstanceFaults,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -147,6 +149,17 @@ pub struct EventFaults {
     pub delay_ms: u64,
     /// Probability that an event lacks the times of the pull, although the task has pulled its image.
     pub omit_pull_times: f64,
+}
+
+/// What AWS does not promise of Managed Instances. Probabilities are between 0 and 1.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct InstanceFaults {
+    /// Probability that a task is placed on an instance that had one before, although it is full or takes no more tasks.
+    pub crowd: f64,
+    /// Probability that an instance has been registered again under another id before a task is placed on it, as a job that
+    /// is root there can do.
+    pub reregister: f64,
 }
 
 impl Faults {

@@ -54,6 +54,11 @@ pub(super) struct Share {
 }
 
 impl Capacity {
+    /// Whether all of it are Managed Instances.
+    fn is_managed(&self) -> bool {
+        matches!(self, Self::Strategy(shares) if shares.iter().all(|share| share.provider.is_managed()))
+    }
+
     /// Returns the provider of each of `count` tasks: bases first, then by weight.
     pub(super) fn allot(&self, count: u32) -> Vec<Provider> {
         let Self::Strategy(shares) = self else {
@@ -102,13 +107,15 @@ impl Launch {
                  Specify a valid task role in your task definition and try again.",
             ));
         }
+        let capacity =
+            check_capacity(request.launch_type.as_deref(), &request.capacity_provider_strategy, options)?;
         Ok(Self {
             cluster,
             count,
-            capacity: check_capacity(request.launch_type.as_deref(), &request.capacity_provider_strategy)?,
-            subnets: check_network(request.network_configuration, options)?,
+            subnets: check_network(request.network_configuration, capacity.is_managed(), options)?,
             tags: check_tags(request.tags)?,
-            size: check_size(&task_override, &definition)?,
+            size: check_size(&task_override, &definition, capacity.is_managed())?,
+            capacity,
             environment: check_environment(task_override, &definition)?,
             token: request.client_token,
             started_by: request.started_by,
@@ -184,7 +191,11 @@ pub(super) fn find_definition(asked: &str, options: &Options) -> Result<TaskDefi
     found.cloned().ok_or_else(|| Refusal::invalid("TaskDefinition not found."))
 }
 
-fn check_capacity(launch_type: Option<&str>, strategy: &[StrategyItem]) -> Result<Capacity, Refusal> {
+fn check_capacity(
+    launch_type: Option<&str>,
+    strategy: &[StrategyItem],
+    options: &Options,
+) -> Result<Capacity, Refusal> {
     match (launch_type, strategy) {
         (Some(_), [_, ..]) => Err(Refusal::invalid(
             "Specifying both a launch type and capacity provider strategy is not supported. \
@@ -197,7 +208,14 @@ fn check_capacity(launch_type: Option<&str>, strategy: &[StrategyItem]) -> Resul
         }
         (Some(other), []) => Err(Refusal::invalid(format!("Unknown launch type: {other}"))),
         (None, items) => {
-            let shares = items.iter().map(share).collect::<Result<Vec<Share>, Refusal>>()?;
+            let shares =
+                items.iter().map(|item| share(item, options)).collect::<Result<Vec<Share>, Refusal>>()?;
+            let managed = shares.iter().filter(|share| share.provider.is_managed()).count();
+            if managed != 0 && managed != shares.len() {
+                return Err(Refusal::invalid(
+                    "A capacity provider strategy cannot contain a mix of capacity providers of different types.",
+                ));
+            }
             if shares.iter().all(|share| share.weight == 0) {
                 return Err(Refusal::invalid(
                     "The capacity provider strategy needs a capacity provider with a weight greater than 0.",
@@ -208,10 +226,12 @@ fn check_capacity(launch_type: Option<&str>, strategy: &[StrategyItem]) -> Resul
     }
 }
 
-fn share(item: &StrategyItem) -> Result<Share, Refusal> {
+fn share(item: &StrategyItem, options: &Options) -> Result<Share, Refusal> {
     let provider = match item.capacity_provider.as_str() {
         "FARGATE" => Provider::Fargate,
         "FARGATE_SPOT" => Provider::FargateSpot,
+        "runners-managed" if options.managed => Provider::Managed,
+        "runners-managed-spot" if options.managed => Provider::ManagedSpot,
         other => {
             return Err(Refusal::invalid(format!(
                 "The specified capacity provider '{other}' was not found. Specify a valid name or ARN and try again."
@@ -221,7 +241,11 @@ fn share(item: &StrategyItem) -> Result<Share, Refusal> {
     Ok(Share { provider, weight: item.weight, base: item.base })
 }
 
-fn check_network(network: Option<NetworkConfiguration>, options: &Options) -> Result<Vec<String>, Refusal> {
+fn check_network(
+    network: Option<NetworkConfiguration>,
+    is_managed: bool,
+    options: &Options,
+) -> Result<Vec<String>, Refusal> {
     let Some(vpc) = network.and_then(|network| network.awsvpc_configuration) else {
         return Err(Refusal::invalid(
             "Network Configuration must be provided when networkMode 'awsvpc' is specified.",
@@ -235,6 +259,9 @@ fn check_network(network: Option<NetworkConfiguration>, options: &Options) -> Re
     }
     if !matches!(vpc.assign_public_ip.as_deref(), None | Some("ENABLED" | "DISABLED")) {
         return Err(Refusal::invalid("assignPublicIp must be ENABLED or DISABLED."));
+    }
+    if is_managed && vpc.assign_public_ip.as_deref() == Some("ENABLED") {
+        return Err(Refusal::invalid("Assign public IP is not supported for this launch type."));
     }
     let unknown = |subnet: &&String| !options.subnets.is_empty() && !options.subnets.contains_key(*subnet);
     match vpc.subnets.iter().find(unknown) {
@@ -265,12 +292,23 @@ fn check_tags(tags: Vec<Tag>) -> Result<BTreeMap<String, String>, Refusal> {
     Ok(all)
 }
 
-fn check_size(task_override: &TaskOverride, definition: &TaskDefinition) -> Result<Size, Refusal> {
+fn check_size(
+    task_override: &TaskOverride,
+    definition: &TaskDefinition,
+    is_managed: bool,
+) -> Result<Size, Refusal> {
     let cpu = task_override.cpu.as_deref().map_or(Some(definition.cpu), |text| units(text, "VCPU"));
     let memory = task_override.memory.as_deref().map_or(Some(definition.memory), |text| units(text, "GB"));
     let storage = task_override.ephemeral_storage.as_ref().map(|storage| storage.size_in_gib);
     if storage.is_some_and(|gib| !(21..=200).contains(&gib)) {
         return Err(Refusal::invalid("Ephemeral storage sizeInGiB must be between 21 and 200."));
+    }
+    if is_managed {
+        if storage.is_some() {
+            return Err(Refusal::invalid("Ephemeral storage is only supported for tasks on Fargate."));
+        }
+        let size = cpu.zip(memory).map(|(cpu, memory)| Size::stored(cpu, memory, 20, definition.arch));
+        return size.ok_or_else(|| Refusal::client("Invalid setting for container."));
     }
     let size =
         cpu.zip(memory).and_then(|(cpu, memory)| Size::new(cpu, memory, storage, definition.arch).ok());

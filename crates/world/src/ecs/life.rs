@@ -57,7 +57,11 @@ impl Ecs {
     pub fn interrupt(&mut self, task: &str, now: Timestamp) -> Result<(), ControlError> {
         let now = self.settle(now);
         let number = self.playable(task, |task| task.stop.is_none())?;
-        if self.tasks.get(&number).is_some_and(|task| task.provider != Provider::FargateSpot) {
+        if self
+            .tasks
+            .get(&number)
+            .is_some_and(|task| !matches!(task.provider, Provider::FargateSpot | Provider::ManagedSpot))
+        {
             return Err(ControlError::NotSpot(task.to_owned()));
         }
         self.stop(number, StopCode::SpotInterruption, "Your Spot Task was interrupted.", now);
@@ -124,6 +128,9 @@ impl Ecs {
 
     fn enter(&mut self, number: Number, status: Status, at: Timestamp) {
         let durations = self.options.durations;
+        if status == Status::Pending {
+            self.place(number, at);
+        }
         self.change(number, at, |task| {
             if task.status() == Status::Stopping && task.exit.is_none() {
                 let killed = task.stopping_lasts(&durations) < durations.stopping;
@@ -132,6 +139,9 @@ impl Ecs {
             }
             task.timeline.push((status, at));
         });
+        if status == Status::Stopped {
+            self.leave(number, at);
+        }
         if status == Status::Stopped
             && let Some(task) = self.tasks.get(&number)
         {

@@ -30,12 +30,20 @@ pub struct Options {
     pub lags: Lags,
     /// The rate limits of calls and launches.
     pub rates: Rates,
+    /// Whether the clusters have capacity providers of ECS Managed Instances.
+    pub managed: bool,
     /// StopTask deletes the task's tags, as its reference says.
     pub stop_deletes_tags: bool,
     /// Faults from the start.
     pub faults: Faults,
     /// The URL to which [`super::FakeEcs`] posts each event in EventBridge's envelope; only `http`.
     pub events_url: Option<String>,
+}
+
+impl Options {
+    pub(super) fn instance_arn(&self, cluster: &str, id: &str) -> String {
+        format!("arn:aws:ecs:{}:{}:container-instance/{cluster}/{id}", self.region, self.account)
+    }
 }
 
 impl Default for Options {
@@ -50,6 +58,7 @@ impl Default for Options {
             durations: Durations::default(),
             lags: Lags::default(),
             rates: Rates::default(),
+            managed: false,
             stop_deletes_tags: true,
             faults: Faults::default(),
             events_url: None,

@@ -53,7 +53,7 @@ pub(super) fn task_json(task: &Task, options: &Options, form: Form) -> Value {
         "ephemeralStorage": {"sizeInGiB": launch.size.ephemeral_storage_gib()},
         "group": launch.group,
         "lastStatus": task.status().as_str(),
-        "launchType": "FARGATE",
+        "launchType": if task.provider.is_managed() { "MANAGED_INSTANCES" } else { "FARGATE" },
         "overrides": launch.overrides,
         "platformFamily": "Linux",
         "platformVersion": "1.4.0",
@@ -61,6 +61,9 @@ pub(super) fn task_json(task: &Task, options: &Options, form: Form) -> Value {
         "taskDefinitionArn": arn("task-definition", &format!("{}:{}", definition.family, definition.revision)),
         "version": task.version,
     });
+    if let Some(instance) = &task.instance {
+        shown["containerInstanceArn"] = json!(options.instance_arn(&launch.cluster, instance));
+    }
     if let Value::Object(shown) = &mut shown {
         add_optional(shown, task, form);
         add_times(shown, task, form);

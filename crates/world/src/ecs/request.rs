@@ -158,6 +158,15 @@ pub(super) struct DescribeTasks {
     pub include: Vec<String>,
 }
 
+/// DescribeContainerInstances, and UpdateContainerInstancesState with a status.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct ContainerInstances {
+    pub cluster: Option<String>,
+    pub container_instances: Vec<String>,
+    pub status: Option<String>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ListTasks {

@@ -143,6 +143,7 @@ impl Ecs {
             launch: Arc::clone(launch),
             provider,
             subnet: target.subnet,
+            instance: None,
             tags: launch.tags.clone(),
             start_fault: target.start_fault,
             provisioning,

@@ -13,6 +13,7 @@ use crate::random::Random;
 
 use super::events::Outbox;
 use super::faults::{CallFault, FaultAnswer, Faults};
+use super::instances::Instance;
 use super::launch::cluster_name;
 use super::options::{Options, Rate};
 use super::rate::Bucket;
@@ -31,6 +32,8 @@ pub struct Ecs {
     pub(super) options: Options,
     pub(super) random: Random,
     pub(super) tasks: BTreeMap<Number, Task>,
+    /// Container instances of Managed Instances, the oldest first.
+    pub(super) instances: Vec<Instance>,
     pub(super) numbers: HashMap<String, Number>,
     pub(super) launched: Number,
     /// Tasks by the time of their next step.
@@ -54,6 +57,7 @@ impl Ecs {
             options,
             random: Random::seeded(seed),
             tasks: BTreeMap::new(),
+            instances: Vec::new(),
             numbers: HashMap::new(),
             launched: 0,
             timers: BTreeSet::new(),
@@ -161,6 +165,8 @@ impl Ecs {
                 self.allow("StopTask", rates.stop_task, now)?;
                 self.stop_task(&request, now)
             }
+            "DescribeContainerInstances" => self.describe_container_instances(&request),
+            "UpdateContainerInstancesState" => self.update_container_instances_state(&request, now),
             "DescribeClusters" => Ok(self.describe_clusters(&request)),
             "DescribeTaskDefinition" => self.describe_task_definition(&request),
             "DescribeTasks" => self.describe_tasks(&request, now),

@@ -12,7 +12,7 @@ use super::faults::StartFault;
 use super::launch::Launch;
 use super::options::Durations;
 
-/// A capacity provider of Fargate.
+/// A capacity provider of Fargate, or one of ECS Managed Instances.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Provider {
     /// On-Demand.
@@ -20,6 +20,11 @@ pub enum Provider {
     Fargate,
     #[serde(rename = "FARGATE_SPOT")]
     FargateSpot,
+    /// Managed Instances, On-Demand.
+    #[serde(rename = "runners-managed")]
+    Managed,
+    #[serde(rename = "runners-managed-spot")]
+    ManagedSpot,
 }
 
 impl Provider {
@@ -29,7 +34,13 @@ impl Provider {
         match self {
             Self::Fargate => "FARGATE",
             Self::FargateSpot => "FARGATE_SPOT",
+            Self::Managed => "runners-managed",
+            Self::ManagedSpot => "runners-managed-spot",
         }
+    }
+
+    pub(super) const fn is_managed(self) -> bool {
+        matches!(self, Self::Managed | Self::ManagedSpot)
     }
 }
 
@@ -119,6 +130,8 @@ pub(super) struct Task {
     pub launch: Arc<Launch>,
     pub provider: Provider,
     pub subnet: String,
+    /// The container instance, once it is placed on one.
+    pub instance: Option<String>,
     pub tags: BTreeMap<String, String>,
     pub start_fault: Option<StartFault>,
     /// How long it stays PROVISIONING.

@@ -29,6 +29,8 @@ pub struct TaskView {
     pub started_by: Option<String>,
     pub provider: Provider,
     pub subnet: String,
+    /// Its container instance, if it has one.
+    pub instance: Option<String>,
     pub cpu: u32,
     /// Memory in MiB.
     pub memory: u32,
@@ -68,6 +70,7 @@ impl TaskView {
             started_by: launch.started_by.clone(),
             provider: task.provider,
             subnet: task.subnet.clone(),
+            instance: task.instance.clone(),
             cpu: launch.size.cpu(),
             memory: launch.size.memory(),
             environment: launch.environment.clone(),

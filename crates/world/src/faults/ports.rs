@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ecsrunner_core::decide::sweep::{SeenTask, SweepProgress};
 use ecsrunner_core::id::{
-    Account, DeliveryId, Epoch, JobId, Repository, RunId, RunnerId, RunnerName, TaskId,
+    Account, DeliveryId, Epoch, HostId, InstanceId, JobId, Repository, RunId, RunnerId, RunnerName, TaskId,
 };
 use ecsrunner_core::records::change::Records;
 use ecsrunner_core::records::image::{Built, Newest, Ordered};
@@ -128,6 +128,14 @@ impl<T: Compute> Compute for Faulty<T> {
 
     async fn tasks(&self) -> Result<Vec<SeenTask>, ComputeError> {
         self.through(Method::Tasks, self.port.tasks()).await
+    }
+
+    async fn host_of(&self, instance: &InstanceId) -> Result<Option<HostId>, ComputeError> {
+        self.through(Method::HostOf, self.port.host_of(instance)).await
+    }
+
+    async fn drain(&self, instance: &InstanceId) -> Result<(), ComputeError> {
+        self.through(Method::Drain, self.port.drain(instance)).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ecsrunner_core::decide::sweep::{SeenStatus, SeenTask};
 use ecsrunner_core::id::JobId;
-use ecsrunner_core::id::{RunnerId, TaskId, TaskName};
+use ecsrunner_core::id::{HostId, InstanceId, RunnerId, TaskId, TaskName};
 use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::wire::event::{StopCause, TaskTimes};
 use ecsrunner_core::wire::exit_record::AgentTimes;
@@ -32,6 +32,7 @@ pub(super) struct Task {
     /// How long a warm task waits for its boot item.
     pub(super) warm_for: Option<Duration>,
     pub(super) market: Market,
+    is_managed: bool,
     cpu: u32,
     pub(super) max_job: Duration,
     token: String,
@@ -43,6 +44,13 @@ pub(super) struct Task {
     /// When it reached its steps, and its agent.
     pub(super) times: TaskTimes,
     pub(super) agent: AgentTimes,
+}
+
+impl Task {
+    /// On managed instances each task has one of its own here.
+    pub(super) fn instance(&self) -> Option<InstanceId> {
+        InstanceId::parse(self.id.as_str()).ok().filter(|_| self.is_managed)
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -118,7 +126,7 @@ impl Fleet {
     pub(super) fn remove(&mut self, number: TaskNumber) -> Option<Task> {
         let task = self.tasks.remove(&number)?;
         self.by_token.remove(&task.token);
-        self.used[index(task.market)] -= task.cpu;
+        self.used[index(task.market)] -= if task.is_managed { 0 } else { task.cpu };
         Some(task)
     }
 
@@ -139,12 +147,14 @@ impl Fleet {
         let id = TaskId::parse(&format!("{number:032x}")).expect("a task id");
         let token = order.token.as_str().to_owned();
         self.by_token.insert(token.clone(), number);
-        self.used[index(order.placement.market)] += order.task.size.cpu();
+        let is_managed = order.placement.managed.is_some();
+        self.used[index(order.placement.market)] += if is_managed { 0 } else { order.task.size.cpu() };
         let task = Task {
             id: id.clone(),
             name: order.task.name.clone(),
             warm_for: order.task.warm_for.and_then(|waits| Duration::try_from(waits).ok()),
             market: order.placement.market,
+            is_managed,
             cpu: order.task.size.cpu(),
             max_job: Duration::from_secs(u64::from(order.task.max_job_minutes) * 60),
             token,
@@ -193,7 +203,9 @@ impl State {
         if !self.fleet.takes_launch(market, now) {
             return Err(ComputeError::Throttled { message: "Rate exceeded".to_owned(), after: None });
         }
+        // The quotas are those of Fargate.
         let quota = match market {
+            _ if order.placement.managed.is_some() => None,
             Market::OnDemand => self.surroundings.on_demand_vcpus,
             Market::Spot => self.surroundings.spot_vcpus,
         };
@@ -223,6 +235,7 @@ impl State {
                 _ => SeenStatus::Running,
             },
             times: task.times,
+            instance: task.instance(),
         };
         let mut tasks: Vec<(&TaskNumber, &Task)> = self.fleet.tasks.iter().collect();
         tasks.sort_unstable_by_key(|(number, _)| **number);
@@ -253,5 +266,16 @@ impl Compute for LoadCompute {
     async fn tasks(&self) -> Result<Vec<SeenTask>, ComputeError> {
         self.0.call(Method::Tasks).await;
         Ok(self.0.lock().seen())
+    }
+
+    async fn host_of(&self, instance: &InstanceId) -> Result<Option<HostId>, ComputeError> {
+        self.0.call(Method::HostOf).await;
+        let digits = instance.as_str();
+        Ok(HostId::parse(&format!("i-{}", &digits[digits.len().saturating_sub(17)..])).ok())
+    }
+
+    async fn drain(&self, _instance: &InstanceId) -> Result<(), ComputeError> {
+        self.0.call(Method::Drain).await;
+        Ok(())
     }
 }

@@ -230,6 +230,7 @@ impl State {
             version: task.version,
             change,
             times: task.times,
+            instance: task.instance(),
             at: timestamp(now),
         };
         self.send(Input::Task(Box::new(event)), now);

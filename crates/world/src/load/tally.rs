@@ -203,7 +203,8 @@ impl Tally {
             | Change::RerunOver(_)
             | Change::Image(_)
             | Change::Overspent(_)
-            | Change::BudgetOpen(_) => {}
+            | Change::BudgetOpen(_)
+            | Change::Claimed(_) => {}
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use ecsrunner_core::id::{JobId, RunnerName, Version, WarmName};
+use ecsrunner_core::id::{HostId, JobId, RunnerName, Version, WarmName};
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::hold::Held;
 use ecsrunner_core::records::overspend::BudgetKey;
@@ -78,6 +78,7 @@ impl Tables {
                 is_before(self.open.warm.get(name).map(|warm| warm.version), warm.version)
                     && !self.gone_warm.contains_key(name)
             }
+            Change::Claimed(claim) => !self.claimed.contains_key(&claim.host),
             Change::Hold(_)
             | Change::Released(_)
             | Change::Rerun(_)
@@ -102,6 +103,9 @@ impl Tables {
             }
             Change::WarmGone(warm) => {
                 self.gone_warm.insert(warm.facts.name.clone(), (**warm).clone());
+            }
+            Change::Claimed(claim) => {
+                self.claimed.insert(claim.host.clone(), claim.runner.clone());
             }
             Change::Job(_)
             | Change::Runner(_)
@@ -135,6 +139,7 @@ enum Item<'a> {
     Rerun(RerunKey),
     Image(Arch),
     Budget(&'a BudgetKey),
+    Claim(&'a HostId),
 }
 
 /// Refuses transactions that DynamoDB always refuses: too many writes, or two writes of one item.
@@ -162,6 +167,7 @@ fn check_form(transaction: &Transaction<'_>) -> Result<(), StoreError> {
             Change::Image(image) => (Item::Image(image.arch), 1),
             Change::Overspent(over) => (Item::Budget(&over.key), 1),
             Change::BudgetOpen(budget) => (Item::Budget(budget), 1),
+            Change::Claimed(claim) => (Item::Claim(&claim.host), 1),
         };
         writes += weight;
         // A single change needs no set.

@@ -65,6 +65,10 @@ test="for one architecture one agent is enough"
 build PLATFORMS=linux/arm64 AGENT_AMD64=
 called 'agents: agent-arm64 arm64'
 
+test="what a Docker engine needs is asked for"
+build VARIANT=docker
+called '--build-arg REVISION=0123456789ab --build-arg VARIANT=docker --output'
+
 test="another base is passed on"
 build BASE_IMAGE=ghcr.io/acme/base:1
 called '--build-arg BASE_IMAGE=ghcr.io/acme/base:1'

@@ -94,6 +94,11 @@ called "docker push --quiet $image:1-0123456789ab-2.337.0-1"
 called "docker push --quiet $image:next-x64"
 says 'layers: gzip, since BuildKit cannot be started in a container: ERROR: toomanyrequests'
 
+test="what a Docker engine needs is asked for"
+build VARIANT=docker
+works
+called '--build-arg REVISION=0123456789ab --build-arg VARIANT=docker --load'
+
 test="a base image by its digest stays, and a registry of its own is logged in to"
 build BASE_IMAGE=210987654321.dkr.ecr.us-east-1.amazonaws.com/team/base@sha256:0a
 works

@@ -369,6 +369,23 @@ run "a_base_image_makes_another_hash" {
   }
 }
 
+run "what_a_docker_engine_needs_makes_another_hash_and_is_asked_for" {
+  command = plan
+
+  variables {
+    image = { tag = "1", docker = true }
+  }
+
+  assert {
+    condition     = local.hash != substr(sha256(jsonencode({ sources = { for path, file in local.sources : path => filesha256(file) }, base_image = null, agents = { for arch in var.architectures : arch => local.agents[arch] }, variant = "slim" })), 0, 12)
+    error_message = "the image would not be built again when the first such class comes"
+  }
+  assert {
+    condition     = alltrue([for project in values(aws_codebuild_project.image) : contains([for variable in project.environment[0].environment_variable : "${variable.name}=${variable.value}"], "VARIANT=docker")])
+    error_message = "the builds would not install it"
+  }
+}
+
 run "the_tag_and_the_runners_version_make_none" {
   command = plan
 

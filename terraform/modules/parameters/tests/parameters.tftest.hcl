@@ -52,7 +52,7 @@ run "the_deployment_parameter_holds_every_fact" {
   command = plan
 
   assert {
-    condition     = jsondecode(aws_ssm_parameter.document["deployment"].insecure_value) == jsondecode(jsonencode(merge(var.facts, { version = 1, paused = false })))
+    condition     = jsondecode(aws_ssm_parameter.document["deployment"].insecure_value) == jsondecode(jsonencode(merge({ for key, value in var.facts : key => value if key != "capacity_providers" }, { version = 1, paused = false })))
     error_message = "the facts differ from the input"
   }
 }
@@ -78,14 +78,19 @@ run "compute_and_docker_are_written_where_they_are_set" {
   command = plan
   variables {
     classes = {
-      build = { cpu = 512, memory = 1024, compute = "managed-instances", docker = true }
+      build = { cpu = 2048, memory = 4096, compute = "managed-instances", docker = true }
       small = { cpu = 512, memory = 1024 }
     }
+    facts = merge(var.facts, { assign_public_ip = false, capacity_providers = { build = { on-demand = "runners-ci-build" } } })
   }
 
   assert {
     condition     = [for class in values(jsondecode(aws_ssm_parameter.document["classes"].insecure_value)) : [try(class.compute, null), try(class.docker, null)]] == [["managed-instances", true], [null, null]]
     error_message = "compute and docker differ from the input"
+  }
+  assert {
+    condition     = jsondecode(aws_ssm_parameter.document["deployment"].insecure_value).capacity_providers == { build = { on-demand = "runners-ci-build" } }
+    error_message = "the capacity providers of classes on managed instances are written"
   }
 }
 
@@ -104,8 +109,8 @@ run "docker_on_fargate_is_refused" {
 run "services_beside_docker_are_refused" {
   command = plan
   variables {
-    classes = { build = { cpu = 512, memory = 1024, compute = "managed-instances", docker = true, services = { db = { image = "postgres:17", port = 5432 } } } }
-    facts   = merge(var.facts, { service_definitions = { build = { default = "ecsrunner-ci-services_build_default:1" } } })
+    classes = { build = { cpu = 2048, memory = 4096, compute = "managed-instances", docker = true, services = { db = { image = "postgres:17", port = 5432 } } } }
+    facts   = merge(var.facts, { assign_public_ip = false, service_definitions = { build = { default = "ecsrunner-ci-services_build_default:1" } } })
   }
   expect_failures = [var.classes]
 }
@@ -113,7 +118,8 @@ run "services_beside_docker_are_refused" {
 run "warm_tasks_with_docker_are_refused" {
   command = plan
   variables {
-    classes  = { build = { cpu = 512, memory = 1024, compute = "managed-instances", docker = true, warm = { count = 1 } } }
+    classes  = { build = { cpu = 2048, memory = 4096, compute = "managed-instances", docker = true, warm = { count = 1 } } }
+    facts    = merge(var.facts, { assign_public_ip = false })
     settings = { repositories = ["acme/*"], limits = { max_warm = 1 } }
   }
   expect_failures = [var.classes]
@@ -122,10 +128,98 @@ run "warm_tasks_with_docker_are_refused" {
 run "exec_with_docker_is_refused" {
   command = plan
   variables {
-    classes = { build = { cpu = 512, memory = 1024, compute = "managed-instances", docker = true, exec = true } }
-    facts   = merge(var.facts, { task_definitions = { "default/x64" = "d:1", "default/x64/exec" = "e:1" } })
+    classes = { build = { cpu = 2048, memory = 4096, compute = "managed-instances", docker = true, exec = true } }
+    facts   = merge(var.facts, { assign_public_ip = false, task_definitions = { "default/x64" = "d:1", "default/x64/exec" = "e:1" } })
   }
   expect_failures = [var.classes]
+}
+
+run "half_of_an_instance_is_refused" {
+  command = plan
+  variables {
+    classes = { build = { cpu = 1024, memory = 2048, compute = "managed-instances" } }
+    facts   = merge(var.facts, { assign_public_ip = false })
+  }
+  expect_failures = [var.classes]
+}
+
+run "more_vcpus_than_an_instance_has_are_refused" {
+  command = plan
+  variables {
+    classes = { build = { cpu = 98305, memory = 2048, compute = "managed-instances" } }
+    facts   = merge(var.facts, { assign_public_ip = false })
+  }
+  expect_failures = [var.classes]
+}
+
+run "more_memory_than_an_instance_has_is_refused" {
+  command = plan
+  variables {
+    classes = { build = { cpu = 2048, memory = 14337, compute = "managed-instances" } }
+    facts   = merge(var.facts, { assign_public_ip = false })
+  }
+  expect_failures = [var.classes]
+}
+
+run "memory_below_512_mib_is_refused_on_an_instance" {
+  command = plan
+  variables {
+    classes = { build = { cpu = 2048, memory = 511, compute = "managed-instances" } }
+    facts   = merge(var.facts, { assign_public_ip = false })
+  }
+  expect_failures = [var.classes]
+}
+
+run "less_storage_than_an_instance_needs_is_refused" {
+  command = plan
+  variables {
+    classes = { build = { cpu = 2048, memory = 4096, ephemeral_storage_gib = 29, compute = "managed-instances" } }
+    facts   = merge(var.facts, { assign_public_ip = false })
+  }
+  expect_failures = [var.classes]
+}
+
+run "exec_on_an_instance_is_refused" {
+  command = plan
+  variables {
+    classes = { build = { cpu = 2048, memory = 4096, exec = true, compute = "managed-instances" } }
+    facts   = merge(var.facts, { assign_public_ip = false })
+  }
+  expect_failures = [var.classes]
+}
+
+run "warm_tasks_on_an_instance_are_refused" {
+  command = plan
+  variables {
+    classes  = { build = { cpu = 2048, memory = 4096, warm = { count = 1 }, compute = "managed-instances" } }
+    facts    = merge(var.facts, { assign_public_ip = false })
+    settings = { repositories = ["acme/*"], limits = { max_warm = 1 } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "an_instance_without_a_nat_is_refused" {
+  command = plan
+  variables {
+    classes = { build = { cpu = 2048, memory = 4096, compute = "managed-instances" } }
+    facts   = merge(var.facts, { assign_public_ip = true })
+  }
+  expect_failures = [var.classes]
+}
+
+run "sizes_of_an_instance_are_not_those_of_fargate" {
+  command = plan
+  variables {
+    classes = {
+      least = { cpu = 1025, memory = 512, compute = "managed-instances", ephemeral_storage_gib = 30 }
+      most  = { cpu = 98304, memory = 688128, compute = "managed-instances", ephemeral_storage_gib = 1000 }
+    }
+    facts = merge(var.facts, { assign_public_ip = false })
+  }
+  assert {
+    condition     = length(jsondecode(aws_ssm_parameter.document["classes"].insecure_value)) == 2
+    error_message = "the limits themselves are accepted"
+  }
 }
 
 run "what_the_image_is_built_from_is_written_with_its_agents" {

@@ -12,7 +12,7 @@ use ecsrunner_engine::ports::compute::ClientToken;
 use jiff::SignedDuration;
 
 use super::*;
-use crate::ecs::Network;
+use crate::ecs::{CapacityProvider, Network};
 
 fn fleet() -> Fleet {
     let definitions = [("default/x64", "runner:1"), ("default/arm64/exec", "runner-arm64-exec:2")];
@@ -31,6 +31,11 @@ fn fleet() -> Fleet {
         service_definitions: [(
             ClassName::parse("db").unwrap(),
             [("default".to_owned(), "ecsrunner-ci-services_db_default:4".to_owned())].into(),
+        )]
+        .into(),
+        capacity_providers: [(
+            ClassName::parse("large").unwrap(),
+            CapacityProvider { on_demand: Some("runners-ci-large".to_owned()), spot: None },
         )]
         .into(),
         agents: Default::default(),
@@ -67,13 +72,13 @@ fn input(runner: &RunnerFacts, placement: &Placement) -> Result<RunTaskInput, Co
 }
 
 fn anywhere(market: Market) -> Placement {
-    Placement { market, subnet: None }
+    Placement::fargate(market, None)
 }
 
 #[test]
 fn an_order_becomes_one_task_of_its_size_in_its_place() {
     let subnet = SubnetId::parse("subnet-bbbb2222").unwrap();
-    let placement = Placement { market: Market::Spot, subnet: Some(subnet) };
+    let placement = Placement::fargate(Market::Spot, Some(subnet));
     let input = input(&runner(true, 60, Arch::Arm64), &placement).unwrap();
     assert_eq!(input.task_definition(), Some("runner-arm64-exec:2"));
     assert_eq!(input.client_token(), Some("01arz3ndektsv4rrffq69g5fav-2"));
@@ -110,6 +115,27 @@ fn an_order_becomes_one_task_of_its_size_in_its_place() {
             ("ecsrunner:class", "large"),
         ]
     );
+}
+
+#[test]
+fn a_task_on_managed_instances_names_its_classs_provider_and_sends_neither_size_nor_a_public_address() {
+    let managed = Some(ClassName::parse("large").unwrap());
+    let placement = Placement { managed, ..anywhere(Market::OnDemand) };
+    let facts = RunnerFacts {
+        size: Size::managed(2048, 4096, Some(200), Arch::Arm64).unwrap(),
+        ..runner(true, 60, Arch::Arm64)
+    };
+    let sent = input(&facts, &placement).unwrap();
+    assert_eq!(sent.capacity_provider_strategy()[0].capacity_provider(), "runners-ci-large");
+    assert_eq!(sent.capacity_provider_strategy().len(), 1);
+    let vpc = sent.network_configuration().unwrap().awsvpc_configuration().unwrap();
+    assert_eq!(vpc.assign_public_ip(), Some(&AssignPublicIp::Disabled));
+    let overrides = sent.overrides().unwrap();
+    assert_eq!((overrides.cpu(), overrides.memory(), overrides.ephemeral_storage()), (None, None, None));
+    assert_eq!(sent, input(&facts, &placement).unwrap(), "a repeated order asks for exactly the same");
+    let spot = Placement { market: Market::Spot, ..placement };
+    let refused = input(&facts, &spot).unwrap_err().to_string();
+    assert_eq!(refused, "the deployment has no capacity provider for `MANAGED_INSTANCES of large (Spot)`");
 }
 
 #[test]

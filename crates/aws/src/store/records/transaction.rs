@@ -7,6 +7,7 @@ use ecsrunner_core::id::{DeliveryId, Epoch, Version};
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::hold::Hold;
 use ecsrunner_core::records::image::Image;
+use ecsrunner_core::records::instance::Claim;
 use ecsrunner_core::records::job::{EndedJob, Job, JobEnding};
 use ecsrunner_core::records::overspend::Overspend;
 use ecsrunner_core::records::rerun::RerunRecord;
@@ -20,8 +21,8 @@ use secrecy::ExposeSecret;
 
 use crate::store::DynamoStore;
 use crate::store::item::{
-    DISPATCH, ENDED_AT, EXPIRES_AT, Item, MONTH, REPOSITORY, RUNNER, ended_job, gone_runner, gone_warm, key,
-    number, open_job, open_runner, open_warm, seen_delivery, text,
+    DISPATCH, ENDED_AT, EXPIRES_AT, Item, MONTH, OWNER, REPOSITORY, RUNNER, claimed_host, ended_job,
+    gone_runner, gone_warm, key, number, open_job, open_runner, open_warm, seen_delivery, text,
 };
 use crate::store::lease::LEASE;
 use crate::store::levels::level_item;
@@ -40,6 +41,8 @@ const DELIVERY_SECS: i64 = 4 * 24 * 3600;
 /// A hold that was not confirmed for this long is for a scope, class or placement
 /// that is no longer used.
 const HOLD_SECS: i64 = 7 * 24 * 3600;
+/// AWS replaces an instance of ECS Managed Instances after at most 21 days, and EC2 never gives an id twice.
+const CLAIM_SECS: i64 = 365 * 24 * 3600;
 /// A rerun ends long before: this removes what no dispatcher of a deployment ends any more.
 const RERUN_SECS: i64 = 30 * 24 * 3600;
 /// A dispatcher deletes the record when its period has ended: this removes that of a deployment that has none.
@@ -196,6 +199,8 @@ impl DynamoStore {
             Change::Image(image) => writes.push(self.put(image_item(image)?, Expect::Anything)?),
             Change::Overspent(over) => writes.push(self.put(overspend_item(over)?, Expect::Anything)?),
             Change::BudgetOpen(budget) => writes.push(self.delete(budget_key(budget), Expect::Anything)?),
+            // Of two runners on one instance the second finds it there.
+            Change::Claimed(claim) => writes.push(self.put(claim_item(claim), Expect::Absent)?),
         }
         Ok(())
     }
@@ -300,6 +305,7 @@ fn lone_put(transaction: &Transaction<'_>) -> Result<Option<(Item, Expect)>, Sto
         Change::Rerun(record) => Some((rerun_item(record)?, Expect::Anything)),
         Change::Image(image) => Some((image_item(image)?, Expect::Anything)),
         Change::Overspent(over) => Some((overspend_item(over)?, Expect::Anything)),
+        Change::Claimed(claim) => Some((claim_item(claim), Expect::Absent)),
         Change::Job(_)
         | Change::JobEnded(_)
         | Change::JobReopened(_)
@@ -350,6 +356,13 @@ fn overspend_item(over: &Overspend) -> Result<Item, StoreError> {
     let mut item = unversioned_item(budget_key(&over.key), &StoredOverspend::of(over))?;
     item.insert(EXPIRES_AT.to_owned(), number(over.until().as_second() + OVERSPEND_SECS));
     Ok(item)
+}
+
+fn claim_item(claim: &Claim) -> Item {
+    let mut item = claimed_host(&claim.host);
+    item.insert(OWNER.to_owned(), text(claim.runner.as_str()));
+    item.insert(EXPIRES_AT.to_owned(), number(claim.at.as_second() + CLAIM_SECS));
+    item
 }
 
 fn delivery_item(delivery: &DeliveryId) -> Item {

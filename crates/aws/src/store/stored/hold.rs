@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ecsrunner_core::id::{Account, ClassName, PoolId};
 use ecsrunner_core::records::hold::{Held, Hold, Seen};
 use ecsrunner_core::rules::class::size::Arch;
+use ecsrunner_core::rules::placement::Placement;
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_core::wire::fault::Fault;
 use jiff::Timestamp;
@@ -126,14 +127,14 @@ fn sort_key(held: &Held) -> String {
         }
         Held::Class(class) => format!("hold#class#{class}"),
         Held::Placement { placement, arch } => {
-            let provider = placement.market.capacity_provider();
+            let provider = provider_key(placement);
             let subnet = placement.subnet.as_ref().map_or("-", |subnet| subnet.as_str());
             format!("hold#placement#{provider}#{subnet}#{}", arch.label())
         }
         Held::Account(account) => format!("hold#account#{account}"),
         Held::Pool(pool) => format!("hold#pool#{pool}"),
         Held::ClassIn { class, placement } => {
-            let provider = placement.market.capacity_provider();
+            let provider = provider_key(placement);
             let subnet = placement.subnet.as_ref().map_or("-", |subnet| subnet.as_str());
             format!("hold#class-in#{class}#{provider}#{subnet}")
         }
@@ -141,11 +142,18 @@ fn sort_key(held: &Held) -> String {
     }
 }
 
+/// A capacity provider of Fargate's, or a class's own, in a key.
+fn provider_key(placement: &Placement) -> String {
+    match &placement.managed {
+        None => placement.market.capacity_provider().to_owned(),
+        Some(class) => format!("MANAGED@{class}#{}", placement.market),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use ecsrunner_core::id::{Organization, Repository, RunnerGroupId, SubnetId};
     use ecsrunner_core::rules::cost::Market;
-    use ecsrunner_core::rules::placement::Placement;
 
     use super::*;
 
@@ -153,7 +161,7 @@ mod tests {
     fn the_spelling_of_a_holds_key_never_changes() {
         let organization = Organization::parse("Acme").unwrap();
         let subnet = SubnetId::parse("subnet-0123456789abcdef0").unwrap();
-        let placed = |market, subnet| Held::placement(Placement { market, subnet }, Arch::Arm64);
+        let placed = |market, subnet| Held::placement(Placement::fargate(market, subnet), Arch::Arm64);
         for (held, stored) in [
             (Held::Scope(Scope::Repository(Repository::parse("Acme/App").unwrap())), "hold#scope#acme/app"),
             (
@@ -166,13 +174,20 @@ mod tests {
                 "hold#placement#FARGATE_SPOT#subnet-0123456789abcdef0#arm64",
             ),
             (placed(Market::OnDemand, None), "hold#placement#FARGATE#-#arm64"),
+            (
+                Held::placement(
+                    Placement {
+                        managed: ClassName::parse("images").ok(),
+                        ..Placement::fargate(Market::Spot, None)
+                    },
+                    Arch::X64,
+                ),
+                "hold#placement#MANAGED@images#spot#-#x64",
+            ),
             (Held::Account(Account::parse("acme").unwrap()), "hold#account#acme"),
             (Held::Pool(PoolId::parse("abcdefg234").unwrap()), "hold#pool#abcdefg234"),
             (
-                Held::class_in(
-                    ClassName::parse("large").unwrap(),
-                    Placement { market: Market::Spot, subnet: None },
-                ),
+                Held::class_in(ClassName::parse("large").unwrap(), Placement::fargate(Market::Spot, None)),
                 "hold#class-in#large#FARGATE_SPOT#-",
             ),
             (Held::Warm(ClassName::parse("large").unwrap()), "hold#warm#large"),

@@ -1,6 +1,6 @@
 //! The stored forms of placements and retries, which are parts of other records.
 
-use ecsrunner_core::id::SubnetId;
+use ecsrunner_core::id::{ClassName, SubnetId};
 use ecsrunner_core::records::runner::Retry;
 use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::placement::Placement;
@@ -13,8 +13,11 @@ const SUBNET: &str = "subnet-";
 const ON_DEMAND: char = 'd';
 const SPOT: char = 's';
 
+/// Precedes the class with its own capacity provider. No subnet's id and no class's name has it.
+const MANAGED: char = '@';
+
 /// A placement in few bytes, to keep records small: `d` or `s` for On-Demand or
-/// Spot, followed by the subnet's id without `subnet-`.
+/// Spot, followed by the subnet's id without `subnet-`, and on ECS Managed Instances by `@` and the class.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct StoredPlacement(String);
 
@@ -32,7 +35,8 @@ impl StoredPlacement {
             Market::Spot => SPOT,
         };
         let subnet = placement.subnet.as_ref().map_or("", SubnetId::as_str);
-        Self(format!("{market}{}", subnet.strip_prefix(SUBNET).unwrap_or(subnet)))
+        let managed = placement.managed.as_ref().map(|class| format!("{MANAGED}{class}")).unwrap_or_default();
+        Self(format!("{market}{}{managed}", subnet.strip_prefix(SUBNET).unwrap_or(subnet)))
     }
 
     pub(super) fn read(&self) -> Result<Placement, UnreadableError> {
@@ -43,11 +47,15 @@ impl StoredPlacement {
             Some(SPOT) => Market::Spot,
             _ => return Err(unknown()),
         };
-        let subnet = match rest.as_str() {
+        let (subnet, managed) = match rest.as_str().split_once(MANAGED) {
+            None => (rest.as_str(), None),
+            Some((subnet, class)) => (subnet, Some(ClassName::parse(class)?)),
+        };
+        let subnet = match subnet {
             "" => None,
             id => Some(SubnetId::parse(&format!("{SUBNET}{id}"))?),
         };
-        Ok(Placement { market, subnet })
+        Ok(Placement { market, subnet, managed })
     }
 
     pub(super) fn is_default(&self) -> bool {
@@ -81,17 +89,20 @@ mod tests {
     #[test]
     fn the_spelling_of_a_placement_never_changes() {
         let subnet = || Some(SubnetId::parse("subnet-0123456789abcdef0").unwrap());
-        for (market, subnet, stored) in [
-            (Market::OnDemand, None, "d"),
-            (Market::OnDemand, subnet(), "d0123456789abcdef0"),
-            (Market::Spot, None, "s"),
-            (Market::Spot, subnet(), "s0123456789abcdef0"),
+        let images = || Some(ClassName::parse("images").unwrap());
+        for (market, subnet, managed, stored) in [
+            (Market::OnDemand, None, None, "d"),
+            (Market::OnDemand, subnet(), None, "d0123456789abcdef0"),
+            (Market::Spot, None, None, "s"),
+            (Market::Spot, subnet(), None, "s0123456789abcdef0"),
+            (Market::Spot, None, images(), "s@images"),
+            (Market::OnDemand, subnet(), images(), "d0123456789abcdef0@images"),
         ] {
-            let placement = Placement { market, subnet };
+            let placement = Placement { market, subnet, managed };
             assert_eq!(StoredPlacement::of(&placement).0, stored);
             assert_eq!(StoredPlacement(stored.to_owned()).read().unwrap(), placement);
         }
-        for bad in ["", "x", "ssubnet-0123456789abcdef0"] {
+        for bad in ["", "x", "ssubnet-0123456789abcdef0", "d@", "d@Images"] {
             assert!(StoredPlacement(bad.to_owned()).read().is_err(), "{bad}");
         }
     }

@@ -1,8 +1,10 @@
 //! The stored form of runners.
 
 use ecsrunner_core::id::{
-    ClassName, Epoch, JobId, PoolId, Repository, RunnerId, RunnerName, TaskId, Version, WarmName,
+    ClassName, Epoch, HostId, InstanceId, JobId, PoolId, Repository, RunnerId, RunnerName, TaskId, Version,
+    WarmName,
 };
+use ecsrunner_core::records::instance::Instance;
 use ecsrunner_core::records::runner::{
     Custody, EndedRunner, Ending, EndingKind, RegistrationLeft, Runner, RunnerFacts, RunnerStage,
     RunnerState, Served,
@@ -85,7 +87,7 @@ impl StoredFacts {
         Ok(RunnerFacts {
             name,
             class: self.class,
-            size: read_size(self.size)?,
+            size: read_size(self.size),
             pool,
             scope: self.organization.unwrap_or_else(|| Scope::Repository(self.repository.clone())),
             labels: self.labels,
@@ -220,6 +222,20 @@ impl StoredEnding {
     }
 }
 
+/// The container instance, the EC2 instance if it is this runner's, and whether it takes no more tasks.
+#[derive(Serialize, Deserialize)]
+struct StoredInstance(InstanceId, Option<HostId>, bool);
+
+impl StoredInstance {
+    fn of(instance: &Instance) -> Self {
+        Self(instance.id.clone(), instance.host.clone(), instance.drained)
+    }
+
+    fn read(self) -> Instance {
+        Instance { id: self.0, host: self.1, drained: self.2 }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum StoredState {
@@ -240,6 +256,9 @@ pub(in crate::store) struct StoredRunner {
     /// The placement of its latest attempt.
     #[serde(default, skip_serializing_if = "StoredPlacement::is_default")]
     p: StoredPlacement,
+    /// On ECS Managed Instances: where its task runs.
+    #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
+    instance: Option<StoredInstance>,
     /// Left out if false.
     #[serde(rename = "b", default, skip_serializing_if = "is_false")]
     probe: bool,
@@ -276,6 +295,7 @@ impl StoredRunner {
             t: store_timeline(&runner.timeline, RunnerStage::as_str),
             u: runner.surplus_since.map(Timestamp::as_millisecond),
             p: StoredPlacement::of(&runner.placement),
+            instance: runner.instance.as_ref().map(StoredInstance::of),
             probe: runner.probe,
             r: runner.retry.as_ref().map(StoredRetry::of),
             q: runner.asked_at.map(Timestamp::as_millisecond),
@@ -313,6 +333,7 @@ impl StoredRunner {
             timeline,
             surplus_since: self.u.map(Timestamp::from_millisecond).transpose()?,
             placement: self.p.read()?,
+            instance: self.instance.map(StoredInstance::read),
             probe: self.probe,
             retry: self.r.map(StoredRetry::read).transpose()?,
             asked_at: self.q.map(Timestamp::from_millisecond).transpose()?,

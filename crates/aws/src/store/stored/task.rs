@@ -18,8 +18,8 @@ pub(super) fn store_size(size: Size) -> StoredSize {
     (size.cpu(), size.memory(), size.ephemeral_storage_gib(), size.arch())
 }
 
-pub(super) fn read_size((cpu, memory, storage, arch): StoredSize) -> Result<Size, UnreadableError> {
-    Ok(Size::new(cpu, memory, Some(storage), arch)?)
+pub(super) fn read_size((cpu, memory, storage, arch): StoredSize) -> Size {
+    Size::stored(cpu, memory, storage, arch)
 }
 
 pub(super) fn store_waits(waits: WaitLimits) -> StoredWaits {

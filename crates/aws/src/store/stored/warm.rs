@@ -54,7 +54,7 @@ impl StoredFacts {
         Ok(WarmFacts {
             name,
             class: self.class,
-            size: read_size(self.size)?,
+            size: read_size(self.size),
             max_job_minutes: self.max_job_minutes,
             wait_limits: read_waits(self.waits),
             hook_limit_secs: self.hook,

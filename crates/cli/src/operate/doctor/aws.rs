@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ecsrunner_aws::ecs::CapacityProvider;
 use ecsrunner_aws::ecs::definition::Variant;
 use ecsrunner_aws::operate::{ImageInfo, OperateError};
+use ecsrunner_core::rules::class::Class;
 use ecsrunner_core::rules::class::size::Arch;
-use ecsrunner_core::rules::class::{Capacity, Class};
 use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::image::{DEFAULT, NEXT, OFFICIAL};
 use jiff::{SignedDuration, Timestamp};
@@ -26,6 +27,7 @@ const VCPU: f64 = 1024.0;
 pub(super) async fn look(aws: &AwsDeployment) -> Vec<Check> {
     let mut checks = vec![parameters(aws), state(aws).await, sweep(aws).await, cluster(aws).await];
     checks.extend(network(aws).await);
+    checks.extend(instances(aws).await);
     checks.push(exec(aws));
     checks.extend(images(aws).await);
     checks.extend(runner_images(aws).await);
@@ -102,7 +104,8 @@ async fn cluster(aws: &AwsDeployment) -> Check {
     let missing: BTreeSet<&str> = rules
         .catalogue
         .iter()
-        .flat_map(|class| markets(class.capacity))
+        .filter(|class| !class.is_managed())
+        .flat_map(|class| Market::all_of(class.capacity))
         .map(|market| market.capacity_provider())
         .filter(|provider| !cluster.capacity_providers.iter().any(|has| has == provider))
         .collect();
@@ -117,12 +120,32 @@ async fn cluster(aws: &AwsDeployment) -> Check {
     )
 }
 
-const fn markets(capacity: Capacity) -> &'static [Market] {
-    match capacity {
-        Capacity::OnDemand => &[Market::OnDemand],
-        Capacity::Spot => &[Market::Spot],
-        Capacity::SpotThenOnDemand => &[Market::Spot, Market::OnDemand],
+/// Checks the capacity providers of classes on managed instances, which AWS makes and deletes by itself.
+async fn instances(aws: &AwsDeployment) -> Option<Check> {
+    const NAME: &str = "instances";
+    let names: Vec<&str> = aws.facts().capacity_providers.values().flat_map(CapacityProvider::all).collect();
+    if names.is_empty() {
+        return None;
     }
+    let found = match aws.operator().capacity_providers(&aws.facts().cluster, &names).await {
+        Ok(found) => found,
+        Err(error) => return Some(Check::unknown(NAME, &Failure::of_aws(error))),
+    };
+    let status = |name: &str| found.get(name).map_or("missing", String::as_str);
+    let bad: Vec<String> = names
+        .iter()
+        .filter(|name| status(name) != "ACTIVE")
+        .map(|name| format!("{name} is {}", status(name)))
+        .collect();
+    Some(if bad.is_empty() {
+        Check::ok(NAME, format_args!("{} capacity providers of managed instances are ACTIVE", names.len()))
+    } else {
+        Check::failed(
+            NAME,
+            bad.join(", "),
+            "run `terraform apply` to create it again: jobs of its class wait until it is ACTIVE",
+        )
+    })
 }
 
 async fn network(aws: &AwsDeployment) -> Vec<Check> {
@@ -276,8 +299,11 @@ async fn quotas(aws: &AwsDeployment) -> Vec<Check> {
     let rules = aws.rules();
     let mut checks = Vec::new();
     for market in [Market::OnDemand, Market::Spot] {
-        let classes: Vec<&Class> =
-            rules.catalogue.iter().filter(|class| markets(class.capacity).contains(&market)).collect();
+        let classes: Vec<&Class> = rules
+            .catalogue
+            .iter()
+            .filter(|class| !class.is_managed() && Market::all_of(class.capacity).contains(&market))
+            .collect();
         let Some(most) = most_vcpus(&classes, rules.settings.limits.max_runners) else { continue };
         checks.push(match aws.operator().quota(market).await {
             Ok(quota) if quota.vcpus >= most => {

@@ -154,7 +154,7 @@ impl<'a> Memory<'a> {
             open.or_else(|| self.ended.get(&id).cloned().map(JobRecord::Ended))
         });
         let runner = keys.runner.as_ref().and_then(|name| self.open.runners.get(name)).cloned();
-        Records { job, runner, warm: None, gone: None }
+        Records { job, runner, ..Records::default() }
     }
 
     fn write(&mut self, change: &Change) {
@@ -180,7 +180,8 @@ impl<'a> Memory<'a> {
             | Change::RerunOver(_)
             | Change::Image(_)
             | Change::Overspent(_)
-            | Change::BudgetOpen(_) => {}
+            | Change::BudgetOpen(_)
+            | Change::Claimed(_) => {}
         }
     }
 

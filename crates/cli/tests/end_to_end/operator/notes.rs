@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use ecsrunner_core::rules::class::size::{Arch, Size};
-use ecsrunner_core::rules::cost::{Market, PRICES_AS_OF, task_usd};
+use ecsrunner_core::rules::cost::{Market, PRICES_AS_OF, fargate_usd};
 use ecsrunner_core::rules::hosted::{HOSTED_PRICES_AS_OF, billed_minutes};
 use ecsrunner_core::wire::exit_record::{AgentTimes, ExitRecord};
 use jiff::Timestamp;
@@ -88,7 +88,7 @@ async fn each_number_of_a_jobs_note_is_in_its_runners_record() {
         let words: Vec<&str> = rows["cost here"].split([' ', ',']).collect();
         let until: Timestamp = words[2].parse().unwrap();
         let size = Size::new(512, 1024, None, Arch::X64).unwrap();
-        let cost = task_usd(size, Market::OnDemand, launched, until);
+        let cost = fargate_usd(size, Market::OnDemand, launched, until);
         assert_eq!((words[0], words.last()), (format!("${cost:.6}").as_str(), Some(&PRICES_AS_OF)), "{note}");
         // A job of seconds costs the minute that is billed at least, here as in the record.
         assert!((cost - runner["cost_usd"].as_f64().unwrap()).abs() < 1e-9, "{runner}");

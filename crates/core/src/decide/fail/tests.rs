@@ -72,7 +72,7 @@ fn confirmed(job: &Job, minutes: i64) -> Job {
 
 fn tell(event: &Event, job: &Job, runner: Option<&Runner>) -> Vec<Change> {
     let records =
-        Records { gone: None, job: Some(JobRecord::Open(job.clone())), runner: runner.cloned(), warm: None };
+        Records { job: Some(JobRecord::Open(job.clone())), runner: runner.cloned(), ..Records::default() };
     with(&settings(), |rules| record(event, &records, rules)).changes
 }
 

@@ -186,7 +186,8 @@ fn runner(number: u32, image: Option<&str>, subnet: &str, began: i64, fault: Opt
         epoch: Epoch::new(1),
         timeline,
         surplus_since: None,
-        placement: Placement { market: Market::OnDemand, subnet: Some(SubnetId::parse(subnet).unwrap()) },
+        placement: Placement::fargate(Market::OnDemand, Some(SubnetId::parse(subnet).unwrap())),
+        instance: None,
         probe: false,
         retry: None,
         asked_at: None,
@@ -235,6 +236,9 @@ fn an_image_with_something_of_the_operators_own_is_waited_for_with_a_reason() {
     level.fail_build(1);
     assert_eq!(level.choose(), format!("{first}; the last build failed: no space left"));
     assert_eq!(level.choose_for(&class(r#", "image_fallback": true"#)), "official");
+    let docker = Class { docker: true, ..class(r#", "image_fallback": true"#) };
+    let docker = level.choose_for(&docker);
+    assert!(docker.starts_with(first), "GitHub's image has no Docker engine: {docker}");
     assert_eq!(level.choose_for(&class(r#", "image": "android""#)), "android", "it has an image of its own");
 }
 

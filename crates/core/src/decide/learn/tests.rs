@@ -41,10 +41,8 @@ fn starting(number: u32, since: i64) -> Runner {
         epoch: Epoch::new(1),
         timeline: Timeline::begin(RunnerStage::Starting, at(since)),
         surplus_since: None,
-        placement: Placement {
-            market: Market::Spot,
-            subnet: Some(SubnetId::parse("subnet-aaaa1111").unwrap()),
-        },
+        placement: Placement::fargate(Market::Spot, Some(SubnetId::parse("subnet-aaaa1111").unwrap())),
+        instance: None,
         probe: false,
         retry: None,
         asked_at: None,
@@ -116,6 +114,28 @@ fn holds(open: &mut Open, runners: Vec<Runner>) -> String {
 
 const POOLS: [&str; 4] = ["aaaaaaa234", "bbbbbbb234", "ccccccc234", "ddddddd234"];
 const SUBNETS: [&str; 2] = ["subnet-aaaa1111", "subnet-bbbb2222"];
+
+#[test]
+fn a_used_instance_holds_its_class_there_though_its_container_ran_without_a_configuration() {
+    let class = ClassName::parse("small").unwrap();
+    let runner = of("abcdefg234", "subnet-aaaa1111", booted(1, 20));
+    let placement = Placement { managed: Some(class.clone()), ..runner.placement.clone() };
+    let ended_for = |fault| {
+        let mut ended = ended(&Runner { placement: placement.clone(), ..runner.clone() }, 40, fault);
+        if let RunnerState::Ending(ending) = &mut ended.state {
+            ending.custody = Custody::Unissued;
+        }
+        let open = Open::of([], [ended]);
+        let holds = learn(&open, at(41)).into_iter().filter_map(|change| match change {
+            Change::Hold(hold) => Some(hold.held),
+            _ => None,
+        });
+        holds.collect::<Vec<_>>()
+    };
+    let held = ended_for(Fault::InstanceUsed);
+    assert!(held.contains(&Held::class_in(class, placement.clone())), "{held:?}");
+    assert_eq!(ended_for(Fault::NotConnected), [], "it waited for GitHub");
+}
 
 #[test]
 fn a_runner_that_cannot_connect_holds_its_pool_and_no_more() {

@@ -13,7 +13,7 @@ use crate::records::runner::{Runner, RunnerState};
 use crate::rules::class::size::{Arch, Size};
 use crate::rules::class::{Capacity, Class};
 use crate::rules::cost::Market;
-use crate::rules::placement::Placement;
+use crate::rules::placement::{Placement, Quota};
 
 /// The placements to choose from, and what is known of them.
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +31,8 @@ pub struct Underway {
     pub asked: HashSet<(Placement, Arch)>,
     /// Classes in the placements where a runner has not booted yet.
     pub starting: HashSet<(ClassName, Placement)>,
-    /// CPU units of the tasks on each market.
-    pub cpu: HashMap<Market, u32>,
+    /// CPU units of the tasks that AWS counts against each quota.
+    pub cpu: HashMap<Quota, u32>,
 }
 
 impl Underway {
@@ -44,7 +44,7 @@ impl Underway {
             underway.add_runner(runner);
         }
         for warm in open.warm.values().filter(|warm| warm.takes_slot()) {
-            underway.add_cpu(warm.placement.market, warm.facts.size);
+            underway.add_cpu(warm.placement.quota(), warm.facts.size);
         }
         underway
     }
@@ -57,18 +57,18 @@ impl Underway {
         if let RunnerState::Reserved { .. } | RunnerState::Starting { .. } = runner.state {
             self.starting.insert((facts.class.clone(), runner.placement.clone()));
         }
-        self.add_cpu(runner.placement.market, facts.size);
+        self.add_cpu(runner.placement.quota(), facts.size);
     }
 
-    pub(super) fn add_cpu(&mut self, market: Market, size: Size) {
-        *self.cpu.entry(market).or_default() += size.cpu();
+    pub(super) fn add_cpu(&mut self, quota: Quota, size: Size) {
+        *self.cpu.entry(quota).or_default() += size.cpu();
     }
 
     /// Adds a runner that is launched now.
     pub(super) fn add(&mut self, placement: &Placement, class: &Class) {
         self.asked.insert((placement.clone(), class.size.arch()));
         self.starting.insert((class.name.clone(), placement.clone()));
-        self.add_cpu(placement.market, class.size);
+        self.add_cpu(placement.quota(), class.size);
     }
 }
 
@@ -78,6 +78,16 @@ pub struct Wanted<'a> {
     pub class: &'a ClassName,
     pub capacity: Capacity,
     pub size: Size,
+    /// Whether its tasks run on the instances of the class's own capacity provider.
+    pub managed: bool,
+}
+
+impl<'a> Wanted<'a> {
+    /// A task of the class, with this capacity.
+    #[must_use]
+    pub fn of(class: &'a Class, capacity: Capacity) -> Self {
+        Self { class: &class.name, capacity, size: class.size, managed: class.is_managed() }
+    }
 }
 
 /// Every placement is held.
@@ -116,7 +126,7 @@ impl<'a> Choices<'a> {
         now: Timestamp,
     ) -> Result<(Placement, bool), NoPlacement> {
         let (mut soonest, mut since) = (None::<NoPlacement>, None);
-        for placement in self.in_order(wanted.capacity, spread) {
+        for placement in self.in_order(wanted, spread) {
             let (not_before, code, hold) = match self.admission(wanted, &placement, now) {
                 Admission::Free => return Ok((placement, false)),
                 Admission::Probe => return Ok((placement, true)),
@@ -142,7 +152,7 @@ impl<'a> Choices<'a> {
     #[must_use]
     pub fn is_any_free(&self, wanted: Wanted<'_>, now: Timestamp) -> bool {
         let is_free = |placement| matches!(self.admission(wanted, &placement, now), Admission::Free);
-        self.in_order(wanted.capacity, 0).any(is_free)
+        self.in_order(wanted, 0).any(is_free)
     }
 
     fn admission(&self, wanted: Wanted<'_>, placement: &Placement, now: Timestamp) -> Admission<'a> {
@@ -170,22 +180,23 @@ impl<'a> Choices<'a> {
 
     /// Whether the placement had room for as many tasks of ours when it refused one.
     fn fits(&self, hold: &Hold, size: Size, placement: &Placement) -> bool {
-        let running = self.underway.cpu.get(&placement.market).copied().unwrap_or(0);
+        let running = self.underway.cpu.get(&placement.quota()).copied().unwrap_or(0);
         hold.fits_cpu.is_some_and(|fits| running + size.cpu() <= fits)
     }
 
-    fn in_order(&self, capacity: Capacity, spread: u64) -> impl Iterator<Item = Placement> {
-        let markets: &[Market] = match capacity {
-            Capacity::OnDemand => &[Market::OnDemand],
-            Capacity::Spot => &[Market::Spot],
-            Capacity::SpotThenOnDemand => &[Market::Spot, Market::OnDemand],
-        };
+    fn in_order(&self, wanted: Wanted<'_>, spread: u64) -> impl Iterator<Item = Placement> {
+        let markets = Market::all_of(wanted.capacity);
         let count = self.subnets.len().max(1);
         let first = usize::try_from(spread % count as u64).unwrap_or(0);
-        let subnet = move |i: usize| self.subnets.get((first + i) % count).cloned();
-        markets
-            .iter()
-            .flat_map(move |&market| (0..count).map(move |i| Placement { market, subnet: subnet(i) }))
+        let managed = wanted.managed.then(|| wanted.class.clone());
+        let at = move |market: Market, i: usize| {
+            let subnet = self.subnets.get((first + i) % count).cloned();
+            Placement { market, subnet, managed: managed.clone() }
+        };
+        markets.iter().flat_map(move |&market| {
+            let at = at.clone();
+            (0..count).map(move |i| at(market, i))
+        })
     }
 }
 
@@ -204,7 +215,7 @@ mod tests {
     }
 
     fn short(market: Market, subnet: &SubnetId, not_before: i64) -> Hold {
-        let placement = Placement { market, subnet: Some(subnet.clone()) };
+        let placement = Placement::fargate(market, Some(subnet.clone()));
         hold(Held::placement(placement, Arch::X64), Fault::NoCapacity, not_before)
     }
 
@@ -221,7 +232,7 @@ mod tests {
         let choices = Choices { subnets: &subnets(), holds: &by_key(holds), underway };
         let class = ClassName::parse("small").unwrap();
         let size = Size::new(2048, 4096, None, Arch::X64).unwrap();
-        match choices.choose(Wanted { class: &class, capacity, size }, spread, at(now)) {
+        match choices.choose(Wanted { class: &class, capacity, size, managed: false }, spread, at(now)) {
             Ok((placement, false)) => placement.to_string(),
             Ok((placement, true)) => format!("{placement} as a probe"),
             Err(none) => format!("none before {:?}", none.not_before.map(Timestamp::as_second)),
@@ -253,7 +264,7 @@ mod tests {
     fn one_runner_probes_a_held_placement_at_a_time() {
         let holds: Vec<Hold> = subnets().iter().map(|subnet| short(Market::Spot, subnet, 10)).collect();
         let mut underway = Underway::default();
-        let spot = |subnet: &SubnetId| Placement { market: Market::Spot, subnet: Some(subnet.clone()) };
+        let spot = |subnet: &SubnetId| Placement::fargate(Market::Spot, Some(subnet.clone()));
         underway.asked = subnets().iter().map(|subnet| (spot(subnet), Arch::X64)).collect();
         assert_eq!(choose(Capacity::Spot, &holds, &underway, 0, 99), "none before None");
         underway.asked.remove(&(spot(&subnets()[1]), Arch::X64));
@@ -265,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_class_that_fails_in_a_placement_is_tried_there_once_the_hold_is_over() {
-        let sick = Placement { market: Market::OnDemand, subnet: Some(subnets()[0].clone()) };
+        let sick = Placement::fargate(Market::OnDemand, Some(subnets()[0].clone()));
         let small = ClassName::parse("small").unwrap();
         let holds =
             |class: &ClassName| [hold(Held::class_in(class.clone(), sick.clone()), Fault::ImagePull, 60)];
@@ -293,7 +304,10 @@ mod tests {
             let short = holds.iter().map(|subnet| short(Market::OnDemand, subnet, 60));
             short.map(|hold| Hold { fits_cpu: Some(fits), ..hold }).collect::<Vec<_>>()
         };
-        let running = |cpu| Underway { cpu: [(Market::OnDemand, cpu)].into(), ..Underway::default() };
+        let running = |cpu| Underway {
+            cpu: [(Quota { market: Market::OnDemand, managed: false }, cpu)].into(),
+            ..Underway::default()
+        };
         let chosen = |cpu| choose(Capacity::OnDemand, &quota(6144), &running(cpu), 0, 1);
         assert_eq!(chosen(6144), "none before Some(60)");
         assert_eq!(chosen(4096), "FARGATE in subnet-aaaa1111");

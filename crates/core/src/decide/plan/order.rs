@@ -89,6 +89,7 @@ impl Order {
             timeline: Timeline::begin(RunnerStage::Reserved, at),
             surplus_since: None,
             placement,
+            instance: None,
             probe,
             retry: None,
             asked_at: None,

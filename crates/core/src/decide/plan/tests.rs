@@ -366,9 +366,8 @@ fn a_runner_that_nobody_uses_is_not_replaced_while_its_pool_is_held_for_that() {
 fn a_class_that_is_only_suspected_is_launched_as_ever_and_a_held_one_once_at_a_time() {
     let jobs = [job(1, 0), job_in("acme/web", "small", 2, 1), job_in("acme/app", "large", 3, 2)];
     let pools = ["aaaaaaa234", "bbbbbbb234", "ccccccc234"].map(|pool| PoolId::parse(pool).unwrap());
-    let subnets = ["subnet-aaaa1111", "subnet-bbbb2222"].map(|subnet| Placement {
-        market: crate::rules::cost::Market::OnDemand,
-        subnet: Some(SubnetId::parse(subnet).unwrap()),
+    let subnets = ["subnet-aaaa1111", "subnet-bbbb2222"].map(|subnet| {
+        Placement::fargate(crate::rules::cost::Market::OnDemand, Some(SubnetId::parse(subnet).unwrap()))
     });
     let mut hold = None;
     let mut launched = Vec::new();

@@ -52,6 +52,6 @@ impl<'a> Unservable<'a> {
         let fails_pool = |hold: &Hold| hold.is_effective() && hold.fault != Fault::JobRefused;
         self.holds.get(&Held::Pool(assignment.pool.clone())).is_some_and(fails_pool)
             || of_class.is_some_and(Hold::is_effective)
-            || !choices.is_any_free(Wanted { class: &class.name, capacity, size: class.size }, now)
+            || !choices.is_any_free(Wanted::of(class, capacity), now)
     }
 }

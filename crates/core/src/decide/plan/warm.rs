@@ -313,7 +313,7 @@ impl<'a> Launcher<'a> {
             plan.wake_at(now + LATER);
             return None;
         };
-        let wanted = Wanted { class: &class.name, capacity: class.capacity, size: class.size };
+        let wanted = Wanted::of(class, class.capacity);
         let spread = (others.len() + number) as u64;
         let placement = match self.choices().choose(wanted, spread, now) {
             Ok((placement, false)) => placement,
@@ -328,7 +328,7 @@ impl<'a> Launcher<'a> {
             return None;
         }
         self.owe(bucket);
-        self.underway().add_cpu(placement.market, class.size);
+        self.underway().add_cpu(placement.quota(), class.size);
         let warm = class.warm.as_ref()?;
         let digest = image.is_none().then(|| digest(open, class.size.arch())).flatten();
         Some(WarmOrder {

@@ -6,6 +6,7 @@ use super::Recorded;
 use crate::id::{JobId, RunnerId};
 use crate::reason::{Code, Reason};
 use crate::records::change::{Change, Records};
+use crate::records::instance::Instance;
 use crate::records::job::Job;
 use crate::records::runner::{
     Custody, EndedRunner, Ending, EndingKind, RegistrationLeft, Runner, RunnerState, Served, Task, TaskLeft,
@@ -242,8 +243,10 @@ pub(super) fn record_task(event: &TaskEvent, records: &Records) -> Recorded {
         TaskChange::Running => running(runner, event),
         TaskChange::Stopped(cause) => stopped(runner, event, cause),
     };
-    // A container that starts does not change the plan; one that stops frees its slot.
-    let replan = matches!(event.change, TaskChange::Stopped(_));
+    // A container that starts does not change the plan, but a runner that waited to know its instance goes on. One that
+    // stops frees its slot.
+    let replan =
+        matches!(event.change, TaskChange::Stopped(_)) || next.as_ref().is_some_and(Runner::is_to_claim);
     Recorded::accepted(next.map(|next| settled(runner, next)).into_iter().collect(), replan)
 }
 
@@ -282,6 +285,9 @@ fn running(runner: &Runner, event: &TaskEvent) -> Option<Runner> {
     let state = match &runner.state {
         RunnerState::Reserved { .. } => RunnerState::Booted { task, custody: Custody::Unissued },
         RunnerState::Starting { custody, .. } => RunnerState::Booted { task, custody: *custody },
+        RunnerState::Booted { custody, .. } if tells_instance(runner, event) => {
+            RunnerState::Booted { task, custody: *custody }
+        }
         RunnerState::Booted { .. } | RunnerState::Busy { .. } => return None,
         RunnerState::Ending(ending) => match ending.task {
             TaskLeft::Unanswered { .. } => {
@@ -292,7 +298,19 @@ fn running(runner: &Runner, event: &TaskEvent) -> Option<Runner> {
     };
     // A pending retry stays: the container's start does not change what it waits for.
     let retry = runner.retry.clone();
-    Some(Runner { retry, times: times(runner, event), ..runner.with_state(state, event.at) })
+    let (times, instance) = (times(runner, event), instance(runner, event));
+    Some(Runner { retry, times, instance, ..runner.with_state(state, event.at) })
+}
+
+/// Whether the event is the first that tells on which instance the runner's task is.
+fn tells_instance(runner: &Runner, event: &TaskEvent) -> bool {
+    runner.placement.managed.is_some() && runner.instance.is_none() && event.instance.is_some()
+}
+
+/// Returns the instance that the runner's record or the event names. A task never changes it.
+fn instance(runner: &Runner, event: &TaskEvent) -> Option<Instance> {
+    let told = || event.instance.clone().map(Instance::new).filter(|_| tells_instance(runner, event));
+    runner.instance.clone().or_else(told)
 }
 
 fn stopped(runner: &Runner, event: &TaskEvent, cause: &StopCause) -> Option<Runner> {
@@ -332,7 +350,8 @@ fn stopped(runner: &Runner, event: &TaskEvent, cause: &StopCause) -> Option<Runn
         }
     }
     let next = runner.with_state(RunnerState::Ending(ending), event.at);
-    Some(Runner { surplus_since: None, times: times(runner, event), ..next })
+    let (times, instance) = (times(runner, event), instance(runner, event));
+    Some(Runner { surplus_since: None, times, instance, ..next })
 }
 
 /// Returns the runner's times with those of its task. A warm task was started for no job.

@@ -78,6 +78,7 @@ fn task(version: u64, change: TaskChange) -> Event {
         version,
         change,
         times: TaskTimes::default(),
+        instance: None,
         at: at(50 * i64::try_from(version).unwrap()),
     })
 }
@@ -137,6 +138,7 @@ impl Book {
             job: keys.job.and_then(|job| self.jobs.get(&job).cloned()),
             runner: keys.runner.and_then(|runner| self.runners.get(&runner).cloned()),
             warm: None,
+            claimed_by: None,
         };
         let (settings, catalogue) = (settings(), catalogue());
         let recorded = record(event, &records, Rules { settings: &settings, catalogue: &catalogue });
@@ -184,7 +186,8 @@ impl Book {
             | Change::RerunOver(_)
             | Change::Image(_)
             | Change::Overspent(_)
-            | Change::BudgetOpen(_) => {
+            | Change::BudgetOpen(_)
+            | Change::Claimed(_) => {
                 panic!("no event holds launches back, or wants a rerun or an image: {change:?}")
             }
         }

@@ -133,6 +133,8 @@ struct Record<'a> {
     began_at: Timestamp,
     /// Whether its container is not known to run.
     is_starting: bool,
+    /// Whether it waits to know its task's instance.
+    lacks_instance: bool,
     expected: Expected<'a>,
 }
 
@@ -161,6 +163,9 @@ impl<'a> Record<'a> {
             name: runner.name().clone().into(),
             began_at: runner.timeline.began(),
             is_starting: matches!(runner.state, RunnerState::Starting { .. }),
+            lacks_instance: matches!(runner.state, RunnerState::Booted { .. })
+                && runner.placement.managed.is_some()
+                && runner.instance.is_none(),
             expected,
         }
     }
@@ -176,6 +181,7 @@ impl<'a> Record<'a> {
             name: warm.name().clone().into(),
             began_at: warm.timeline.began(),
             is_starting: matches!(warm.state, WarmState::Starting(_)),
+            lacks_instance: false,
             expected,
         }
     }
@@ -184,10 +190,12 @@ impl<'a> Record<'a> {
     fn unheard(&self, task: &Task, seen: &SeenTask, now: Timestamp) -> Option<TaskEvent> {
         let change = match &seen.status {
             SeenStatus::Running if self.is_starting => TaskChange::Running,
+            SeenStatus::Running if self.lacks_instance && seen.instance.is_some() => TaskChange::Running,
             SeenStatus::Pending | SeenStatus::Running => return None,
             SeenStatus::Stopped(cause) => TaskChange::Stopped(cause.clone()),
         };
-        Some(event((&self.name, &task.id), task.heard + 1, change, seen.times, now))
+        let told = event((&self.name, &task.id), task.heard + 1, change, seen.times, now);
+        Some(TaskEvent { instance: seen.instance.clone(), ..told })
     }
 }
 
@@ -210,7 +218,8 @@ fn adopted(seen: &SeenTask, now: Timestamp) -> Option<TaskEvent> {
         SeenStatus::Stopped(cause) => TaskChange::Stopped(cause.clone()),
     };
     // Version 0 is older than any event of the task itself.
-    Some(event((&seen.name, &seen.task), 0, change, seen.times, now))
+    let told = event((&seen.name, &seen.task), 0, change, seen.times, now);
+    Some(TaskEvent { instance: seen.instance.clone(), ..told })
 }
 
 fn event(
@@ -220,5 +229,5 @@ fn event(
     times: TaskTimes,
     at: Timestamp,
 ) -> TaskEvent {
-    TaskEvent { name: name.clone(), task: task.clone(), version, change, times, at }
+    TaskEvent { name: name.clone(), task: task.clone(), version, change, times, instance: None, at }
 }

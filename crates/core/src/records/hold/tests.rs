@@ -69,7 +69,7 @@ fn a_class_is_held_for_faults_of_several_pools_in_several_placements_alone() {
     let class = Held::Class(ClassName::parse("small").unwrap());
     let pools = ["aaaaaaa234", "bbbbbbb234", "ccccccc234"].map(|pool| PoolId::parse(pool).unwrap());
     let placements = ["subnet-aaaa1111", "subnet-bbbb2222"]
-        .map(|subnet| Placement { market: Market::OnDemand, subnet: Some(SubnetId::parse(subnet).unwrap()) });
+        .map(|subnet| Placement::fargate(Market::OnDemand, Some(SubnetId::parse(subnet).unwrap())));
     let held = |faults: &[(usize, usize)]| {
         let mut hold = None;
         for &(pool, placement) in faults {
@@ -101,10 +101,8 @@ fn failures_that_follow_each_other_leave_the_begin_of_a_hold_as_it_is() {
 
 #[test]
 fn a_hold_begins_when_it_holds_launches_back_and_not_when_it_is_suspected() {
-    let class_in = Held::class_in(
-        ClassName::parse("small").unwrap(),
-        Placement { market: Market::OnDemand, subnet: None },
-    );
+    let class_in =
+        Held::class_in(ClassName::parse("small").unwrap(), Placement::fargate(Market::OnDemand, None));
     let fail = |before: Option<&Hold>, secs| {
         Hold::after(before, class_in.clone(), &Failure::of(Fault::NotConnected, "no", at(secs), at(secs)))
     };

@@ -56,11 +56,36 @@ pub enum ClassError {
         /// Why not both.
         expected: &'static str,
     },
+    /// A key that ECS Managed Instances exclude.
+    #[error(
+        "class `{class}`: it has compute `managed-instances` and {key}: one of them alone is expected, since {expected}"
+    )]
+    OnManagedInstances {
+        class: String,
+        key: &'static str,
+        /// Why not both.
+        expected: &'static str,
+    },
     /// Terraform has written the class and not its task definition.
     #[error(
         "class `{class}`: it declares services, and the deployment has no task definition with them for the image `{image}`"
     )]
     Undefined { class: String, image: String },
+    /// Terraform has written the class and not what starts its instances.
+    #[error(
+        "class `{class}`: its tasks run on managed instances, and the deployment has no {what} for it: apply Terraform again"
+    )]
+    Unprovided {
+        class: String,
+        /// Such as a capacity provider.
+        what: String,
+    },
+    /// The network is one of public subnets.
+    #[error(
+        "class `{class}`: its tasks run on managed instances and get no public address, which the tasks of this deployment \
+         need (assign_public_ip): set network.vpc_id and network.subnet_ids to private subnets with a NAT"
+    )]
+    PublicAddress { class: String },
     /// More warm tasks than the deployment may have. A deployment keeps as many as it may.
     #[error(
         "warm.count of all classes together is {count} ({classes}), but limits.max_warm is {max_warm}: set limits.max_warm to at least {count}, or lower warm.count"

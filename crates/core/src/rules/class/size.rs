@@ -1,8 +1,12 @@
-//! The task sizes that Fargate offers.
+//! The task sizes that AWS offers: those of Fargate's table, and those that fill more than half of an EC2 instance.
+
+mod instance;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub use instance::InstanceShape;
 
 /// A CPU architecture, named by GitHub's label for it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
@@ -28,7 +32,7 @@ impl Arch {
     }
 }
 
-/// A size that Fargate offers.
+/// A size that what runs the task offers.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Size {
     cpu: u32,
@@ -105,6 +109,28 @@ pub enum SizeError {
     /// Ephemeral storage out of range.
     #[error("ephemeral_storage_gib {0} is not offered: 21 to 200 is expected, or nothing for 20")]
     Storage(u32),
+    /// No EC2 instance has so few or so many vCPUs that the task would reserve more than half of them.
+    #[error(
+        "cpu {cpu} is not offered on managed instances: a task must reserve more than half of the vCPUs of its \
+         instance, of which EC2 offers {offered}. From {nearest} is expected"
+    )]
+    InstanceCpu {
+        cpu: u32,
+        /// The numbers of vCPUs.
+        offered: String,
+        /// The CPU units that go with the number of vCPUs next to it.
+        nearest: String,
+    },
+    /// No EC2 instance with that CPU has so much memory, or the task would have none.
+    #[error(
+        "memory {memory} does not go with cpu {cpu} on managed instances: 512 to {most} MiB is expected, seven eighths of \
+         what the largest instance with {vcpus} vCPUs has"
+    )]
+    InstanceMemory { cpu: u32, memory: u32, most: u32, vcpus: u32 },
+    #[error(
+        "ephemeral_storage_gib {0} is not offered on managed instances: 30 to 1000 is expected, or nothing for 80"
+    )]
+    InstanceStorage(u32),
 }
 
 impl Size {
@@ -126,6 +152,13 @@ impl Size {
             return Err(SizeError::Storage(ephemeral_storage_gib));
         }
         Ok(Self { cpu, memory, ephemeral_storage_gib, arch })
+    }
+
+    /// Returns a size that was stored. It was checked when a runner was reserved, by the rules of that time and of what runs
+    /// its task.
+    #[must_use]
+    pub const fn stored(cpu: u32, memory: u32, ephemeral_storage_gib: u32, arch: Arch) -> Self {
+        Self { cpu, memory, ephemeral_storage_gib, arch }
     }
 
     /// CPU units; 1024 are one vCPU.

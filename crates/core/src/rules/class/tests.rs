@@ -119,8 +119,8 @@ fn a_docker_class_needs_managed_instances_on_aws_and_nothing_on_one_machine() {
     let read_all = || {
         read(
             r#"{"plain": {"cpu": 1024, "memory": 2048},
-                "build": {"cpu": 1024, "memory": 2048, "compute": "managed-instances", "docker": true},
-                "large": {"cpu": 1024, "memory": 2048, "compute": "managed-instances"},
+                "build": {"cpu": 2048, "memory": 4096, "compute": "managed-instances", "docker": true},
+                "large": {"cpu": 2048, "memory": 4096, "compute": "managed-instances"},
                 "wrong": {"cpu": 1024, "memory": 2048, "compute": "fargate", "docker": true}}"#,
         )
     };
@@ -165,6 +165,24 @@ fn a_docker_class_has_no_services_no_warm_tasks_and_no_exec() {
         ]
     );
     assert_eq!(catalogue.names(), "none");
+}
+
+#[test]
+fn a_class_on_managed_instances_has_sizes_of_its_own_and_nothing_that_shares_an_instance() {
+    let (catalogue, errors) = read(
+        r#"{"huge": {"cpu": 65536, "memory": 131072, "compute": "managed-instances", "ephemeral_storage_gib": 500},
+            "tiny": {"cpu": 256, "memory": 512, "compute": "managed-instances"},
+            "with-db": {"cpu": 2048, "memory": 4096, "compute": "managed-instances", "exec": true,
+                        "warm": {"count": 1}, "services": {"db": {"image": "postgres:17", "port": 5432}}}}"#,
+    );
+    assert_eq!(catalogue.names(), "huge");
+    assert!(errors[0].starts_with("class `tiny`: cpu 256 is not offered on managed instances"), "{errors:?}");
+    let excluded = |key: &str| {
+        let begins =
+            format!("class `with-db`: it has compute `managed-instances` and {key}: one of them alone");
+        errors.iter().any(|error| error.starts_with(&begins))
+    };
+    assert!(["services", "warm", "exec"].into_iter().all(excluded), "{errors:?}");
 }
 
 #[test]

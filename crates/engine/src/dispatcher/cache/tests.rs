@@ -1,5 +1,6 @@
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::hold::Failure;
+use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::wire::fault::Fault;
 
 use super::*;

@@ -2,8 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use ecsrunner_core::id::{Account, Organization, RunId, RunnerGroupId, WarmName};
+use ecsrunner_core::id::{Account, HostId, InstanceId, Organization, RunId, RunnerGroupId, WarmName};
 use ecsrunner_core::records::hold::{Failure, Held, Hold};
+use ecsrunner_core::records::instance::{Claim, Instance};
 use ecsrunner_core::records::rerun::{Rerun, RerunId, RerunRecord, RerunState};
 use ecsrunner_core::records::runner::{
     EndedRunner, Ending, EndingKind, RegistrationLeft, Retry, Served, TaskLeft,
@@ -288,7 +289,7 @@ async fn a_try_that_failed_and_a_question_that_was_asked_read_back() {
     let fixture = Fixture::new().await;
     let reason = Reason::with(Code::NoCapacity, "Capacity is unavailable at this time");
     let waiting = Runner {
-        placement: Placement { market: Market::OnDemand, subnet: None },
+        placement: Placement::fargate(Market::OnDemand, None),
         retry: Some(Retry { failures: 3, not_before: at(60), reason }),
         asked_at: Some(at(5)),
         state: RunnerState::Reserved { attempt: 4 },
@@ -304,13 +305,51 @@ async fn a_try_that_failed_and_a_question_that_was_asked_read_back() {
 #[tokio::test]
 async fn a_record_without_a_placement_a_try_and_a_question_reads_as_one_that_has_none() {
     let fixture = Fixture::new().await;
-    let plain = Runner { placement: Placement { market: Market::OnDemand, subnet: None }, ..runner() };
+    let plain = Runner { placement: Placement::fargate(Market::OnDemand, None), ..runner() };
     fixture.write(Change::Runner(plain.clone())).await.unwrap();
     let stored = fixture.items("open").remove(0);
     let record: Value = serde_json::from_str(stored["d"]["S"].as_str().unwrap()).unwrap();
     let keys: Vec<&str> = record.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(keys, ["e", "f", "s", "t"], "only what every runner has");
     assert_eq!(fixture.store.open().await.unwrap(), Open::of([], [plain]));
+}
+
+#[tokio::test]
+async fn an_ec2_instance_is_claimed_once() {
+    let fixture = Fixture::new().await;
+    let host = HostId::parse("i-0123456789abcdef0").unwrap();
+    let keys = Keys { host: Some(host.clone()), ..Keys::of_runner(runner().name()) };
+    assert_eq!(fixture.store.load(&keys).await.unwrap().claimed_by, None);
+    let placement =
+        Placement { managed: ClassName::parse("images").ok(), ..Placement::fargate(Market::OnDemand, None) };
+    let instance = Instance::new(InstanceId::parse("0123456789abcdef0123456789abcdef").unwrap());
+    let first = Runner { placement, instance: Some(instance), ..runner() };
+    fixture.write(Change::Runner(first.clone())).await.unwrap();
+    let claim = |name: &RunnerName| {
+        Change::Claimed(Box::new(Claim { host: host.clone(), runner: name.clone(), at: at(9) }))
+    };
+    let own = Runner {
+        version: first.version.next(),
+        instance: first.instance.clone().map(|known| Instance { host: Some(host.clone()), ..known }),
+        ..first.clone()
+    };
+    let changes = [Change::Runner(own.clone()), claim(first.name())];
+    fixture.store.commit(Transaction::of(&changes)).await.unwrap();
+    let records = fixture.store.load(&keys).await.unwrap();
+    assert_eq!((records.claimed_by.as_ref(), records.runner.as_ref()), (Some(first.name()), Some(&own)));
+    let items = fixture.items(&format!("host#{host}"));
+    assert_eq!(items[0]["owner"]["S"].as_str(), Some(first.name().as_str()));
+    // A second runner's record is not written either.
+    let next = Runner { version: own.version.next(), ..own.clone() };
+    let other = RunnerName::parse("ecsr-ci-abcdefghij-01arz3ndektsv4rrffq69g5faw").unwrap();
+    for name in [&other, first.name()] {
+        let changes = [Change::Runner(next.clone()), claim(name)];
+        let refused = fixture.store.commit(Transaction::of(&changes)).await;
+        assert!(matches!(refused, Err(StoreError::Conflict)), "{refused:?}");
+    }
+    let alone = fixture.write(claim(&other)).await;
+    assert!(matches!(alone, Err(StoreError::Conflict)), "{alone:?}");
+    assert_eq!(fixture.store.open().await.unwrap(), Open::of([], [own]), "it is no open record");
 }
 
 #[tokio::test]
@@ -418,7 +457,7 @@ async fn what_is_held_back_is_open_until_it_is_released() {
         Held::Pool(PoolId::parse("abcdefghij").unwrap()),
         Held::class_in(ClassName::parse("large").unwrap(), spot()),
         Held::Class(ClassName::parse("large").unwrap()),
-        Held::placement(Placement { market: Market::OnDemand, subnet: None }, Arch::X64),
+        Held::placement(Placement::fargate(Market::OnDemand, None), Arch::X64),
         Held::placement(spot(), Arch::Arm64),
         Held::Scope(Scope::Organization { organization, group: RunnerGroupId::new(3) }),
         Held::Scope(Scope::Repository(repository)),

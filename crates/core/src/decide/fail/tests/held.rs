@@ -35,14 +35,14 @@ pub(super) fn pool_of(job: &Job) -> Held {
 pub(super) fn since(minutes: i64, held: Held, fault: Fault) -> Hold {
     let pools = ["aaaaaaaaaa", "bbbbbbbbbb", "cccccccccc"].map(|pool| PoolId::parse(pool).unwrap());
     let placements = ["subnet-aaaa1111", "subnet-bbbb2222"]
-        .map(|subnet| Placement { market: Market::OnDemand, subnet: Some(SubnetId::parse(subnet).unwrap()) });
+        .map(|subnet| Placement::fargate(Market::OnDemand, Some(SubnetId::parse(subnet).unwrap())));
     let seen = Seen { pools: pools.into(), placements: placements.into() };
     let failure = Failure::of(fault, "words", at(minutes), at(minutes));
     Hold { not_before: at(60 * 96), seen, ..Hold::after(None, held, &failure) }
 }
 
 fn no_network() -> Placement {
-    Placement { market: Market::OnDemand, subnet: None }
+    Placement::fargate(Market::OnDemand, None)
 }
 
 fn no_capacity(minutes: i64) -> Hold {
@@ -91,7 +91,7 @@ fn a_job_without_capacity_is_failed_twenty_three_hours_after_the_last_placement_
     let failed = |now| {
         let mut open = Open::of([of_large(1, "acme/app", 0, now)], []);
         for (subnet, begun) in subnets.iter().zip([0, 600]) {
-            let placement = Placement { market: Market::OnDemand, subnet: Some(subnet.clone()) };
+            let placement = Placement::fargate(Market::OnDemand, Some(subnet.clone()));
             open.add_hold(since(begun, Held::placement(placement, Arch::Arm64), Fault::NoCapacity));
         }
         let means = Means { subnets: &subnets, ..Means::default() };

@@ -146,7 +146,7 @@ fn at_the_hand_over_it_counts_what_is_held_then() {
         Unservable::of(&open, rules, &[]).contains(job, at(361))
     };
     let large = || ClassName::parse("large").unwrap();
-    let placement = Placement { market: Market::OnDemand, subnet: None };
+    let placement = Placement::fargate(Market::OnDemand, None);
     for held in [
         pool_of(&job),
         Held::Class(large()),

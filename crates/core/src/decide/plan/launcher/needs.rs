@@ -117,7 +117,7 @@ impl<'a> Launcher<'a> {
         // A further try of a held pool begins with another subnet.
         let turn = of_pool.map_or(0, |hold| u64::from(hold.failures));
         let capacity = rerun::capacity(self.open, &job.facts, class.capacity);
-        let wanted = Wanted { class: &class.name, capacity, size: class.size };
+        let wanted = Wanted::of(class, capacity);
         let chosen = choices.choose(wanted, job.id().get().wrapping_add(turn), self.now);
         chosen.map_err(|none| {
             plan.wake_at(none.not_before.unwrap_or(self.now + TRIED));

@@ -87,7 +87,8 @@ impl<'a> Launcher<'a> {
         Err(refused.unwrap_or_else(|| reason.clone()))
     }
 
-    /// Returns the classes whose runners are not known to fail and that no budget holds back, the smallest first.
+    /// Returns the classes whose runners are not known to fail and that no budget holds back, the smallest first. An instance of
+    /// its own is too much for it, if there is a class on Fargate.
     fn classes_to_fail(&self, job: &Job) -> Vec<&'a Class> {
         let is_held = |class: &&Class| {
             let hold = self.open.holds.get(&Held::Class(class.name.clone()));
@@ -97,7 +98,9 @@ impl<'a> Launcher<'a> {
         };
         let catalogue = self.rules.catalogue;
         let mut classes: Vec<&Class> = catalogue.iter().filter(|class| !is_held(class)).collect();
-        classes.sort_unstable_by_key(|class| (class.size.cpu(), class.size.memory(), &class.name));
+        classes.sort_unstable_by_key(|class| {
+            (class.is_managed(), class.size.cpu(), class.size.memory(), &class.name)
+        });
         classes
     }
 
@@ -106,7 +109,7 @@ impl<'a> Launcher<'a> {
         let mut refused = None;
         // On-Demand first: the runner is not to be lost.
         for capacity in [Capacity::OnDemand, Capacity::Spot] {
-            let wanted = Wanted { class: &class.name, capacity, size: class.size };
+            let wanted = Wanted::of(class, capacity);
             match choices.choose(wanted, job.id().get(), self.now) {
                 // A runner that tries a held placement serves a job.
                 Ok((placement, false)) => return Ok(placement),

@@ -50,7 +50,7 @@ fn a_job_that_needs_on_demand_capacity_holds_back_none_that_does_not() {
     let classes = serde_json::json!({"spot": {"cpu": 512, "memory": 1024, "capacity": "spot"}});
     let catalogue = Catalogue::read(&serde_json::from_value(classes).unwrap()).0;
     let spot = || ClassName::parse("spot").unwrap();
-    let on_demand = Placement { market: Market::OnDemand, subnet: None };
+    let on_demand = Placement::fargate(Market::OnDemand, None);
     let again = Job {
         facts: Arc::new(JobFacts { name: "again".into(), ..(*in_pool("acme/app", "spot", 1).facts).clone() }),
         ..in_pool("acme/app", "spot", 1)

@@ -119,8 +119,15 @@ impl Day {
     fn tell(&mut self, number: u64, change: TaskChange, version: u64, now: i64) {
         let name = TaskName::Warm(self.warm(number).name().clone());
         let task = TaskId::parse(&format!("task{number}")).unwrap();
-        let event =
-            Event::Task(TaskEvent { name, task, version, change, times: TaskTimes::default(), at: at(now) });
+        let event = Event::Task(TaskEvent {
+            name,
+            task,
+            version,
+            change,
+            times: TaskTimes::default(),
+            instance: None,
+            at: at(now),
+        });
         let records = Records { warm: Some(self.warm(number).clone()), ..Records::default() };
         let rules = Rules { settings: &self.settings, catalogue: &self.catalogue };
         for change in record(&event, &records, rules).changes {
@@ -364,6 +371,7 @@ fn the_events_of_a_task_are_those_of_the_runner_that_took_it_over() {
         version: 3,
         change: TaskChange::Running,
         times: TaskTimes::default(),
+        instance: None,
         at: at(9),
     });
     let records = Records { warm: Some(warm.clone()), ..Records::default() };
@@ -403,7 +411,7 @@ fn a_job_that_waits_for_spot_ends_no_on_demand_task_and_holds_back_none() {
     day.plan(0);
     day.boot(1, 15);
     day.catalogue = Catalogue::read(&entries).0;
-    let spot = Placement { market: Market::Spot, subnet: None };
+    let spot = Placement::fargate(Market::Spot, None);
     let failure = Failure::of(Fault::NoCapacity, "Capacity is unavailable", at(19), at(19));
     day.open.add_hold(Hold::after(None, Held::placement(spot, Arch::X64), &failure));
     day.queue(7, "cheap", 20);
@@ -439,7 +447,7 @@ fn a_task_that_ends_makes_no_room_for_a_job_of_another_architecture() {
     day.boot(2, 15);
     let ended = day.warm(1).end(WarmEnd::Aged, None, at(16)).unwrap();
     day.open.add_warm(ended);
-    let held = Held::placement(Placement { market: Market::OnDemand, subnet: None }, Arch::X64);
+    let held = Held::placement(Placement::fargate(Market::OnDemand, None), Arch::X64);
     let failure = Failure::of(Fault::NoCapacity, "Capacity is unavailable", at(19), at(19));
     day.open.add_hold(Hold::after(None, held, &failure));
     day.queue(7, "large", 20);

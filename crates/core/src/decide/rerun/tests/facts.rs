@@ -11,7 +11,7 @@ fn lost(runner: &Runner, cause: StopCause, settings: &Settings, catalogue: &Cata
     let task = runner.task().unwrap().clone();
     let change = TaskChange::Stopped(cause);
     let (name, times) = (runner.name().clone().into(), TaskTimes::default());
-    let event = Event::Task(TaskEvent { name, task, version: 9, change, times, at: at(60) });
+    let event = Event::Task(TaskEvent { name, task, version: 9, change, times, instance: None, at: at(60) });
     let records = Records { runner: Some(runner.clone()), ..Records::default() };
     let recorded = crate::decide::record::record(&event, &records, Rules { settings, catalogue });
     recorded.changes.into_iter().find_map(|change| match change {

@@ -22,7 +22,13 @@ fn task_of(number: u64) -> TaskId {
 }
 
 fn seen(number: u64, status: SeenStatus) -> SeenTask {
-    SeenTask { task: task_of(number), name: name(number, 0).into(), status, times: TaskTimes::default() }
+    SeenTask {
+        task: task_of(number),
+        name: name(number, 0).into(),
+        status,
+        times: TaskTimes::default(),
+        instance: None,
+    }
 }
 
 fn stopped() -> SeenStatus {
@@ -166,6 +172,27 @@ fn an_adopted_task_goes_on_as_if_its_launch_had_been_answered() {
         panic!("{ended:?}")
     };
     assert_eq!((task, kind), (Some(task_of(1)), EndingKind::BootFailed));
+}
+
+#[test]
+fn a_runner_whose_event_named_no_instance_hears_of_it_from_the_sweep() {
+    let (class, instance) =
+        (ClassName::parse("small").unwrap(), InstanceId::parse("0123456789abcdef0123456789abcdef").unwrap());
+    let managed = |runner: Runner| Runner {
+        placement: Placement { managed: Some(class.clone()), ..runner.placement.clone() },
+        ..runner
+    };
+    let running = |instance| [SeenTask { instance, ..seen(1, SeenStatus::Running) }];
+    let booted = swept(managed(starting(1, 0)), &running(None), 60);
+    assert!(booted.instance.is_none() && !booted.is_to_claim());
+    let told = swept(booted.clone(), &running(Some(instance.clone())), 120);
+    assert_eq!(told.instance.as_ref().map(|known| &known.id), Some(&instance));
+    let again = swept(told.clone(), &running(Some(instance.clone())), 180);
+    assert_eq!(again, told, "once is enough");
+    let at_once = swept(managed(starting(1, 0)), &running(Some(instance)), 60);
+    assert!(at_once.instance.is_some(), "the first news may name it too");
+    let on_fargate = swept(starting(1, 0), &running(None), 60);
+    assert!(on_fargate.instance.is_none());
 }
 
 #[test]

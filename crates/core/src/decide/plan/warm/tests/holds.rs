@@ -24,10 +24,8 @@ fn a_class_whose_containers_do_not_start_still_gives_the_tasks_that_have() {
     day.queue(7, "small", 20);
     let hold = |fault| {
         let failure = |pool: &'static str, subnet: &str| {
-            let placement = Placement {
-                market: Market::OnDemand,
-                subnet: Some(crate::id::SubnetId::parse(subnet).unwrap()),
-            };
+            let placement =
+                Placement::fargate(Market::OnDemand, Some(crate::id::SubnetId::parse(subnet).unwrap()));
             (crate::id::PoolId::parse(pool).unwrap(), placement)
         };
         let held = Held::Class(ClassName::parse("small").unwrap());
@@ -58,7 +56,7 @@ fn a_runner_of_a_warm_task_ends_no_hold_about_starting() {
     day.plan(0);
     day.boot(1, 15);
     let class = ClassName::parse("small").unwrap();
-    let held = Held::class_in(class, Placement { market: Market::OnDemand, subnet: None });
+    let held = Held::class_in(class, Placement::fargate(Market::OnDemand, None));
     let failure = Failure::of(Fault::ImagePull, "no such image", at(16), at(16));
     day.open.add_hold(Hold::after(None, held.clone(), &failure));
     day.queue(7, "small", 20);
@@ -77,7 +75,7 @@ fn a_task_in_a_placement_where_runners_do_not_connect_is_not_used() {
     day.plan(0);
     day.boot(1, 15);
     let class = ClassName::parse("small").unwrap();
-    let held = Held::class_in(class, Placement { market: Market::OnDemand, subnet: None });
+    let held = Held::class_in(class, Placement::fargate(Market::OnDemand, None));
     let twice = [16, 18].into_iter().fold(None, |before: Option<Hold>, time| {
         let failure = Failure::of(Fault::NotConnected, "words", at(time), at(time));
         Some(Hold::after(before.as_ref(), held.clone(), &failure))
@@ -139,7 +137,7 @@ fn where_containers_do_not_start_a_task_that_is_starting_is_not_used() {
     day.plan(0);
     day.start(1, 1);
     let class = ClassName::parse("small").unwrap();
-    let held = Held::class_in(class, Placement { market: Market::OnDemand, subnet: None });
+    let held = Held::class_in(class, Placement::fargate(Market::OnDemand, None));
     let twice = [16, 18].into_iter().fold(None, |before: Option<Hold>, time| {
         let failure = Failure::of(Fault::ImagePull, "no such image", at(time), at(time));
         Some(Hold::after(before.as_ref(), held.clone(), &failure))

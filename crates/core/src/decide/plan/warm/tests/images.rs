@@ -67,7 +67,7 @@ fn no_job_waits_beside_a_warm_task_because_an_image_cannot_be_tried_now() {
     day.settings.limits.max_runners = 1;
     assert_eq!(taken(&day), std::slice::from_ref(&warm), "there is no slot");
     day.settings.limits.max_runners = 20;
-    let held = Held::placement(Placement { market: Market::OnDemand, subnet: None }, Arch::X64);
+    let held = Held::placement(Placement::fargate(Market::OnDemand, None), Arch::X64);
     let failure = Failure::of(Fault::NoCapacity, "Capacity is unavailable", at(19), at(19));
     day.open.add_hold(Hold::after(None, held, &failure));
     assert_eq!(taken(&day), [warm], "there is no capacity");

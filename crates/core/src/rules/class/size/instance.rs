@@ -1,0 +1,125 @@
+//! Sizes on ECS Managed Instances, and the EC2 instance that goes with each.
+//!
+//! AWS places as many tasks on an instance as have room. So the instance is as small as the task allows, and the task
+//! reserves more than half of its vCPUs: no second task of the class has room. `terraform/modules/managed_instances` asks
+//! for exactly this instance, and `terraform/modules/parameters/variables.tf` refuses the same sizes.
+
+use super::{Arch, Size, SizeError};
+
+/// Numbers of vCPUs that current families of EC2 instances offer for x64 and arm64 alike (EC2, "Instance types", read
+/// 2026-11).
+const VCPUS: [u32; 8] = [2, 4, 8, 16, 32, 48, 64, 96];
+/// GiB of memory for each vCPU: compute optimized, general purpose and memory optimized families.
+const GIB_PER_VCPU: [u32; 3] = [2, 4, 8];
+const MIB_PER_GIB: u32 = 1024;
+const UNITS_PER_VCPU: u32 = 1024;
+/// The operating system and ECS's agent take a part of an instance's memory. An eighth is left to them.
+const EIGHTHS_FOR_THE_TASK: u32 = 7;
+const LEAST_MEMORY: u32 = 512;
+/// AWS's own default for the volume of tasks.
+const STORAGE_GIB: u32 = 80;
+
+/// What an instance is to have, as both minimum and maximum.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InstanceShape {
+    pub vcpus: u32,
+    pub memory_mib: u32,
+}
+
+impl InstanceShape {
+    /// Returns the smallest instance for a task of this size; `None` if there is none of which it reserves more than half.
+    #[must_use]
+    pub fn of(cpu: u32, memory: u32) -> Option<Self> {
+        let vcpus = VCPUS.into_iter().find(|vcpus| cpu <= vcpus * UNITS_PER_VCPU)?;
+        if cpu * 2 <= vcpus * UNITS_PER_VCPU || memory < LEAST_MEMORY {
+            return None;
+        }
+        let memory_of = |gib: u32| vcpus * gib * MIB_PER_GIB;
+        let memory_mib = GIB_PER_VCPU.into_iter().map(memory_of).find(|mib| memory <= for_the_task(*mib))?;
+        Some(Self { vcpus, memory_mib })
+    }
+}
+
+const fn for_the_task(memory_mib: u32) -> u32 {
+    memory_mib / 8 * EIGHTHS_FOR_THE_TASK
+}
+
+impl Size {
+    /// Returns a size on ECS Managed Instances from CPU units, memory in MiB and storage in GiB.
+    ///
+    /// # Errors
+    ///
+    /// There is no instance for it; the error lists what there is.
+    pub fn managed(cpu: u32, memory: u32, storage: Option<u32>, arch: Arch) -> Result<Self, SizeError> {
+        let fits = VCPUS.into_iter().find(|vcpus| cpu <= vcpus * UNITS_PER_VCPU);
+        let Some(vcpus) = fits.filter(|vcpus| cpu * 2 > vcpus * UNITS_PER_VCPU) else {
+            let next = fits.unwrap_or(VCPUS[VCPUS.len() - 1]);
+            return Err(SizeError::InstanceCpu {
+                cpu,
+                offered: VCPUS.map(|vcpus| vcpus.to_string()).join(", "),
+                nearest: format!("{} to {}", next * UNITS_PER_VCPU / 2 + 1, next * UNITS_PER_VCPU),
+            });
+        };
+        if InstanceShape::of(cpu, memory).is_none() {
+            let most = for_the_task(vcpus * GIB_PER_VCPU[GIB_PER_VCPU.len() - 1] * MIB_PER_GIB);
+            return Err(SizeError::InstanceMemory { cpu, memory, most, vcpus });
+        }
+        let storage = storage.unwrap_or(STORAGE_GIB);
+        if !(30..=1000).contains(&storage) {
+            return Err(SizeError::InstanceStorage(storage));
+        }
+        Ok(Self::stored(cpu, memory, storage, arch))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(cpu: u32, memory: u32) -> Option<(u32, u32)> {
+        InstanceShape::of(cpu, memory).map(|shape| (shape.vcpus, shape.memory_mib))
+    }
+
+    #[test]
+    fn the_instance_is_the_smallest_in_which_the_task_has_room_beside_the_system() {
+        assert_eq!(shape(2048, 3584), Some((2, 4096)));
+        assert_eq!(shape(2048, 3585), Some((2, 8192)));
+        assert_eq!(shape(2048, 4096), Some((2, 8192)));
+        assert_eq!(shape(4096, 30_720), None);
+        assert_eq!(shape(4096, 28_672), Some((4, 32_768)));
+        assert_eq!(shape(98_304, 172_032), Some((96, 196_608)));
+    }
+
+    #[test]
+    fn no_second_task_of_the_same_size_has_room_on_the_instance() {
+        for cpu in (1..=96 * 1024).step_by(37) {
+            if let Some(shape) = InstanceShape::of(cpu, 1024) {
+                assert!(2 * cpu > shape.vcpus * 1024, "{cpu} on {shape:?}");
+                assert!(cpu <= shape.vcpus * 1024 && 1024 < shape.memory_mib, "{cpu} on {shape:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_size_that_is_refused_is_told_with_those_that_are_near() {
+        let told = |cpu, memory, storage| {
+            Size::managed(cpu, memory, storage, Arch::X64).map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            told(1024, 2048, None).unwrap_err(),
+            "cpu 1024 is not offered on managed instances: a task must reserve more than half of the vCPUs of its \
+             instance, of which EC2 offers 2, 4, 8, 16, 32, 48, 64, 96. From 1025 to 2048 is expected"
+        );
+        assert!(told(200_000, 2048, None).unwrap_err().ends_with("From 49153 to 98304 is expected"));
+        assert_eq!(
+            told(2048, 16_384, None).unwrap_err(),
+            "memory 16384 does not go with cpu 2048 on managed instances: 512 to 14336 MiB is expected, seven eighths of \
+             what the largest instance with 2 vCPUs has"
+        );
+        assert_eq!(
+            told(2048, 4096, Some(20)).unwrap_err(),
+            "ephemeral_storage_gib 20 is not offered on managed instances: 30 to 1000 is expected, or nothing for 80"
+        );
+        assert_eq!(told(2048, 4096, None).unwrap().ephemeral_storage_gib(), 80);
+    }
+}

@@ -1,0 +1,89 @@
+# Classes on ECS Managed Instances: a task definition for each, since no other may run there, and only those of Docker classes
+# are privileged. The instances are those of the module managed_instances.
+#
+# A privileged container is root of its instance. The task's role is the one without ECS Exec.
+
+variable "managed_classes" {
+  description = "The classes on ECS Managed Instances, by name, with the keys of `runner_class_sizes` that a task definition has."
+  type = map(object({
+    image  = string
+    arch   = string
+    cpu    = number
+    memory = number
+    docker = bool
+  }))
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for class in values(var.managed_classes) : !(class.docker && class.image == "official")])
+    error_message = "${join("; ", [for name, class in var.managed_classes : "class `${name}` has `docker = true` and `image = \"official\"`" if class.docker && class.image == "official"])}: GitHub's own image lacks `iptables`, which a Docker engine needs. Leave `image` away, or name one of runner_images that was built with `--build-arg VARIANT=docker`."
+  }
+}
+
+locals {
+  # Where the agent keeps its Docker engine. It is on a volume of the instance: an engine cannot keep its layers on the
+  # layers of its own container.
+  docker_dir = "/var/lib/ecsrunner-docker"
+
+  # The images from which a runner of such a class may start, by `<class>/<image>`: its own, and those that stand in for
+  # the default image. GitHub's own lacks what a Docker engine needs.
+  managed_variants = merge([
+    for name, class in var.managed_classes : {
+      for image in distinct(concat([class.image], class.image != "default" ? [] : class.docker ? ["next"] : ["next", "official"])) : "${name}/${image}" => {
+        class  = name
+        image  = image
+        family = "${local.name}-managed_${name}_${image}"
+        runner = "${image}/${class.arch}"
+      } if contains(keys(local.runners), "${image}/${class.arch}")
+    }
+  ]...)
+
+  # What makes the runner's container one with a Docker engine of its own.
+  docker_containers = {
+    for key, variant in local.managed_variants : key => merge(local.runners[variant.runner], {
+      privileged  = true
+      mountPoints = [{ sourceVolume = "docker", containerPath = local.docker_dir, readOnly = false }]
+      environment = concat(try(local.runners[variant.runner].environment, []), [
+        { name = "ECSRUNNER_DOCKER_DIR", value = local.docker_dir },
+      ])
+    }) if var.managed_classes[variant.class].docker
+  }
+}
+
+resource "aws_ecs_task_definition" "managed" {
+  #checkov:skip=CKV_AWS_336:Runner and job write to the container's disk.
+  #checkov:skip=CKV_AWS_249:Task role and execution role differ, but both are unknown at plan time.
+  #checkov:skip=CKV_AWS_334:A Docker engine needs a privileged container. Its instance serves this one job only.
+  for_each = local.managed_variants
+
+  family                   = each.value.family
+  requires_compatibilities = ["MANAGED_INSTANCES"]
+  network_mode             = "awsvpc"
+  # What the task reserves of its instance: more than half.
+  cpu    = var.managed_classes[each.value.class].cpu
+  memory = var.managed_classes[each.value.class].memory
+
+  execution_role_arn = aws_iam_role.execution.arn
+  task_role_arn      = aws_iam_role.task["plain"].arn
+
+  runtime_platform {
+    operating_system_family = "LINUX"
+    cpu_architecture        = local.architectures[var.managed_classes[each.value.class].arch]
+  }
+
+  dynamic "volume" {
+    for_each = var.managed_classes[each.value.class].docker ? ["docker"] : []
+    content {
+      name = volume.value
+    }
+  }
+
+  container_definitions = jsonencode([try(local.docker_containers[each.key], local.runners[each.value.runner])])
+
+  # A launch in progress names the previous revision.
+  skip_destroy = true
+  track_latest = false
+
+  tags = var.tags
+}
