@@ -94,7 +94,7 @@ async fn with_engines(addresses: &str) -> Testbed {
     let classes = format!(
         "[runner.tasks]\nwritable = [{meet:?}]\n\
          [runner.docker]\naddresses = \"{addresses}\"\ndockerd_args = [\"--storage-driver=vfs\"]\n\
-         [classes.images]\ncpu = 1024\nmemory = 2048\ncompute = \"managed-instances\"\ndocker = true\n"
+         [classes.images]\ncpu = 4096\nmemory = 8192\ncompute = \"managed-instances\"\ndocker = true\n"
     );
     testbed.reconfigure(classes.leak());
     testbed
@@ -207,7 +207,7 @@ async fn a_docker_class_beside_public_repositories_is_refused() {
     bounded(async {
         let testbed = Testbed::set_up(Setup {
             top: "public_repositories = true\ncheck_runs = true",
-            classes: "[classes.images]\ncpu = 1024\nmemory = 2048\ndocker = true\n",
+            classes: "[classes.images]\ncpu = 4096\nmemory = 8192\ndocker = true\n",
             ..Setup::default()
         })
         .await;

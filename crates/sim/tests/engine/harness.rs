@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use ecsrunner_core::id::{JobId, Repository};
-use ecsrunner_core::records::spend::SpentBy;
+use ecsrunner_core::records::spend::{Spent, SpentBy};
 use ecsrunner_world::faults::FaultPlan;
 use ecsrunner_world::github::{HubState, Order};
 use ecsrunner_world::{Outside, Setup, Simulation, StartTimes};
@@ -59,19 +59,21 @@ pub(crate) async fn settle(simulation: &mut Simulation, limit: Duration, words: 
     assert_spent_once(&outside, words);
 }
 
-/// Checks that each task in history counts once in the sums of its class.
+/// Checks that each task in history counts once in the sums of its class, with its cost if that is known.
 pub(crate) fn assert_spent_once(outside: &Outside, words: &str) {
     let tables = &outside.tables;
     let of_runners = tables.gone.values().map(|runner| (runner.launched_at(), runner.cost_usd));
     let of_warm =
         tables.gone_warm.values().map(|warm| (warm.cost_usd.map(|_| warm.timeline.began()), warm.cost_usd));
-    let launched: Vec<f64> =
-        of_runners.chain(of_warm).filter(|(at, _)| at.is_some()).filter_map(|(_, usd)| usd).collect();
+    let launched: Vec<Option<f64>> =
+        of_runners.chain(of_warm).filter(|(at, _)| at.is_some()).map(|(_, usd)| usd).collect();
     let of_classes = || tables.spending.0.iter().filter(|(key, _)| matches!(key.by, SpentBy::Class(_)));
-    let tasks: u64 = of_classes().map(|(_, spent)| spent.tasks).sum();
-    assert_eq!(tasks, launched.len() as u64, "{words}: tasks that count");
+    let count = |of: fn(&Spent) -> u64| -> u64 { of_classes().map(|(_, spent)| of(spent)).sum() };
+    let without_price = launched.iter().filter(|usd| usd.is_none()).count();
+    assert_eq!(count(|spent| spent.tasks), launched.len() as u64, "{words}: tasks that count");
+    assert_eq!(count(|spent| spent.unpriced), without_price as u64, "{words}: tasks without a price");
     let (usd, expected): (f64, f64) =
-        (of_classes().map(|(_, spent)| spent.usd.dollars()).sum(), launched.iter().sum());
+        (of_classes().map(|(_, spent)| spent.usd.dollars()).sum(), launched.iter().flatten().sum());
     assert!((usd - expected).abs() < 1e-6, "{words}: {usd} dollars are written down, {expected} were spent");
 }
 
