@@ -1,9 +1,9 @@
 //! The runner's image: lints its Dockerfile and checks its agent.
 //!
-//! If a Docker engine answers, the Dockerfile is built with a small tree in the
-//! place of GitHub's image, which needs the network. The agent's own tests
-//! (`image`) check what the Dockerfile copies, sets and starts, and that no
-//! version of actions/runner stands in it.
+//! If a Docker engine answers, the Dockerfile is built. GitHub's image would need
+//! the network, so a small tree stands in for it. The agent's own tests (`image`)
+//! check what the Dockerfile copies, sets and starts, and that no version of
+//! actions/runner stands in it.
 
 use std::env;
 use std::path::Path;
