@@ -286,6 +286,19 @@ run "a_variant_makes_another_hash" {
   }
 }
 
+run "the_docker_variant_is_built_if_it_is_asked_for" {
+  command = plan
+
+  variables {
+    image = { tag = "1", variant = "docker" }
+  }
+
+  assert {
+    condition     = one([for variable in aws_codebuild_project.image["x64"].environment[0].environment_variable : variable.value if variable.name == "VARIANT"]) == "docker"
+    error_message = "tasks of classes with Docker would lack what its engine needs"
+  }
+}
+
 run "a_dockerfile_of_ones_own_gets_no_variant" {
   command = plan
 
