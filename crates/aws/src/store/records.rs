@@ -78,7 +78,6 @@ impl Store for DynamoStore {
         }
         if let Some(runner) = &keys.runner {
             wanted.push(open_runner(runner));
-            wanted.extend(keys.gone.then(|| gone_runner(runner)));
         }
         if let Some(warm) = &keys.warm {
             wanted.push(open_warm(warm));
@@ -87,9 +86,7 @@ impl Store for DynamoStore {
         for item in self.get_all("load records", wanted).await? {
             let unreadable = |error: UnreadableError| invalid("read a record", error);
             let sort = get_text(&item, SK).unwrap_or_default();
-            if get_text(&item, PK).is_some_and(|key| key.starts_with("runner#")) {
-                records.gone = Some(read_gone_runner(&item).map_err(unreadable)?);
-            } else if sort.starts_with("runner#") {
+            if sort.starts_with("runner#") {
                 match read_runner(&item) {
                     Ok(runner) => records.runner = Some(runner),
                     // GitHub's event about the job must still be recorded.
@@ -107,8 +104,8 @@ impl Store for DynamoStore {
                 records.job = Some(JobRecord::Ended(read_ended_job(&item).map_err(unreadable)?));
             }
         }
-        if keys.gone && records.runner.is_none() && records.gone.is_none() {
-            records.gone = self.gone_since(keys).await?;
+        if let Some(runner) = keys.runner.as_ref().filter(|_| keys.gone && records.runner.is_none()) {
+            records.gone = self.in_history(runner).await?;
         }
         Ok(records)
     }
@@ -190,12 +187,11 @@ fn add(open: &mut Open, item: &Item) -> Result<(), UnreadableError> {
 }
 
 impl DynamoStore {
-    /// Reads the ended record of a runner of which neither record was found. `BatchGetItem` reads each item by itself,
-    /// not all at one time: the runner may have moved to history after its ended record and before its open record was
-    /// read. No record moves back, so a read that begins after both finds the ended one.
-    async fn gone_since(&self, keys: &Keys) -> Result<Option<EndedRunner>, StoreError> {
-        let wanted: Vec<Item> = keys.runner.iter().map(gone_runner).collect();
-        let found = self.get_all("load records", wanted).await?;
+    /// Reads the ended record of a runner that has no open one. Most runners are open when their events come, so it is not
+    /// read with the first batch. It is read after it, so that a runner that moves to history in between is found: no
+    /// record moves back.
+    async fn in_history(&self, runner: &RunnerName) -> Result<Option<EndedRunner>, StoreError> {
+        let found = self.get_all("load records", vec![gone_runner(runner)]).await?;
         let read = |item| read_gone_runner(item).map_err(|error| invalid("read a record", error));
         found.first().map(read).transpose()
     }

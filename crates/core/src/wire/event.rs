@@ -40,7 +40,7 @@ pub struct Keys {
     pub job: Option<JobId>,
     pub runner: Option<RunnerName>,
     pub warm: Option<WarmName>,
-    /// Whether the runner's history record is wanted too.
+    /// Whether the runner's history record is wanted if it has no open one.
     pub gone: bool,
 }
 
