@@ -161,6 +161,7 @@ module "parameters" {
 
     webhook_url        = module.webhook.url
     questions_function = module.control_plane.questions_function
+    github_api_url     = var.github.api_url
 
     service_definitions = module.fleet.service_definitions
   }
