@@ -4,15 +4,15 @@
 #   slim.sh FROM TO NAME=VALUE ...
 #
 # FROM and TO are directories. TO gets `runner`, with the directory /home, and `system`, with everything else, so that an
-# image has two layers, which are pulled at the same time. The rest are the variables that the new image declares. It is made anew, so that what is
-# left out is not pulled, and it has only the variables that its Dockerfile declares. This runs with the variables of
-# GitHub's image. If one of them is not declared, or with another value, it would be lost, and the build fails.
+# image has two layers, which are pulled at the same time. `NAME=VALUE` are the variables that the Dockerfile declares for
+# the slim image. An image from `scratch` inherits none. If the base has another variable or value, the build fails.
 set -eu
 
 from=$1 to=$2
 shift 2
 
-# What the shell and the builder set, the builder also for a proxy.
+# What the shell and the builder set, the builder also for a proxy. BuildKit in a container adds the context of its trace
+# to each RUN (executor/oci/spec.go of moby/buildkit).
 added=' HOME HOSTNAME OLDPWD PWD SHLVL TERM _ SOURCE_DATE_EPOCH ALL_PROXY FTP_PROXY HTTP_PROXY HTTPS_PROXY NO_PROXY all_proxy ftp_proxy http_proxy https_proxy no_proxy '
 lost=$(env | while IFS= read -r line; do
     known=
@@ -20,6 +20,7 @@ lost=$(env | while IFS= read -r line; do
         if [ "$line" = "$declared" ]; then known=1; fi
     done
     case "$added" in *" ${line%%=*} "*) known=1 ;; esac
+    case "$line" in OTEL_* | TRACEPARENT=* | TRACESTATE=*) known=1 ;; esac
     if [ -z "$known" ]; then printf ' `%s`' "${line%%=*}"; fi
 done)
 if [ -n "$lost" ]; then
@@ -38,4 +39,4 @@ for tool in containerd containerd-shim-runc-v2 ctr docker docker-init docker-pro
     rm -f "$to/system/usr/bin/$tool"
 done
 rm -rf "$to/system/usr/local/lib/docker" "$to/runner/home/runner/k8s" "$to/runner/home/runner/k8s-novolume" "$to"/runner/home/runner/externals/node*_alpine
-echo "slim: $((whole / 1024)) MiB without $(((whole - $(du -sk "$to" | cut -f 1)) / 1024)) MiB of Docker, Node for Alpine and Kubernetes hooks"
+echo "slim: $((whole / 1024)) MiB before, $(($(du -sk "$to" | cut -f 1) / 1024)) MiB after"

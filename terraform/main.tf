@@ -193,6 +193,7 @@ module "parameters" {
 
     webhook_url        = module.webhook.url
     questions_function = module.control_plane.questions_function
+    github_api_url     = var.github.api_url
 
     service_definitions = module.fleet.service_definitions
     capacity_providers  = { for class, instances in module.managed_instances : class => instances.capacity_providers }

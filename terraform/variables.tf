@@ -155,7 +155,7 @@ variable "runner_images" {
 }
 
 variable "runner_image_build" {
-  description = "How the default image is built, if runner_image_uri is not set. `builder` is `codebuild` (AWS builds, and again for each newer actions/runner), `docker` (an apply builds with Docker on the machine that runs Terraform) or `none`. `runner_version` pins actions/runner, such as to roll back. `base_image` is a base other than GitHub's. `variant` is `slim` (GitHub's image without what no task on Fargate can use; the default) or `full` (the default for another base). `actions` are those whose archives the image gets (`OWNER/NAME@REF`). `dockerfile_dir` has a Dockerfile of your own, with the files that it copies (`inputs`, patterns in `context_dir`)."
+  description = "How the default image is built, if runner_image_uri is not set. `builder` is `codebuild` (AWS builds, and again for each newer actions/runner), `docker` (an apply builds with Docker on the machine that runs Terraform) or `none`. `runner_version` pins actions/runner, such as to roll back. `base_image` is a base other than GitHub's. `variant` is `slim` (GitHub's image without what no task on Fargate can use; the default), `full` (the default for another base) or `docker` (for classes with `docker = true`). `actions` are those whose archives the image gets (`OWNER/NAME@REF`). `dockerfile_dir` has a Dockerfile of your own, with the files that it copies (`inputs`, patterns in `context_dir`)."
   type = object({
     builder        = optional(string, "codebuild")
     runner_version = optional(string)

@@ -16,12 +16,13 @@ images=()
 trap 'for image in "${images[@]}"; do "$docker" rmi --force "$image" > /dev/null 2>&1 || true; done; rm -rf "$work"' EXIT
 tag=ecsrunner-build-test
 
-# The tree of GitHub's image, as far as the Dockerfile knows it.
+# The tree of GitHub's image, as far as the Dockerfile knows it. As in Ubuntu, /bin is a link.
 base=$work/base
-mkdir -p "$base"/{bin,dev,etc,proc,sys,tmp,usr/bin,usr/local/bin,usr/local/lib/docker/cli-plugins} \
+mkdir -p "$base"/{dev,etc,proc,sys,tmp,usr/bin,usr/local/bin,usr/local/lib/docker/cli-plugins} \
     "$base"/home/runner/{bin,k8s,k8s-novolume,externals/node20/bin,externals/node20_alpine/bin,externals/node24_alpine}
-cp "$busybox" "$base/bin/busybox"
-for tool in cp cut du env mkdir mv rm sh; do ln -s busybox "$base/bin/$tool"; done
+ln -s usr/bin "$base/bin"
+cp "$busybox" "$base/usr/bin/busybox"
+for tool in cp cut du env mkdir mv rm sh; do ln -s busybox "$base/usr/bin/$tool"; done
 printf 'root:x:0:0::/root:/bin/sh\nrunner:x:1001:123::/home/runner:/bin/sh\n' > "$base/etc/passwd"
 printf 'root:x:0:\ndocker:x:123:\n' > "$base/etc/group"
 for file in usr/bin/{containerd,containerd-shim-runc-v2,ctr,docker,docker-init,docker-proxy,dockerd,runc,git} usr/local/lib/docker/cli-plugins/docker-buildx \
@@ -101,6 +102,7 @@ wanted=$(for file in home/runner/externals/node20_alpine/ home/runner/externals/
 test="owners, modes and links stay"
 holds slim '^-rwsr-xr-x 0/0 .* usr/bin/sudo$'
 holds slim '^h.* usr/bin/sudoedit link to usr/bin/sudo$|^h.* usr/bin/sudo link to usr/bin/sudoedit$'
+holds slim '^lrwxrwxrwx 0/0 .* bin -> usr/bin$'
 holds slim '^drwxrwxrwx 1001/123 .* home/runner/$'
 holds slim '^drwxrwxrwt 0/0 .* tmp/$'
 
@@ -117,6 +119,12 @@ build slim "$tag-base:2"
 grep -qE 'error: the base image sets( `NEW`| `ImageOS`){2} as no slim image does' "$work/out" || failed "other words"
 build full "$tag-base:2"
 works
+
+test="what BuildKit in a container adds to each RUN is not taken for the base's"
+import "$tag-base:4" 'ENV OTEL_TRACES_EXPORTER=otlp OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=unix:///dev/otel-grpc.sock OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=grpc TRACEPARENT=00-1-2-01 TRACESTATE=a=b'
+build slim "$tag-base:4"
+works
+! variables_of slim | grep -qE 'OTEL|TRACE' || failed "the image has them"
 
 test="archives of actions are where the runner looks for them"
 mkdir -p "$agents/actions/acme_tool"
@@ -135,4 +143,4 @@ works
 files full
 holds full ' home/runner/archives/acme_tool/0123.tar.gz$'
 
-echo "7 passed"
+echo "8 passed"

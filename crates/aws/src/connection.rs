@@ -19,10 +19,11 @@ mod tls;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_sdk_dynamodb::config::{IdentityCache, SharedIdentityCache};
+use aws_sdk_dynamodb::config::IdentityCache;
 use rustls::ClientConfig;
 use secrecy::ExposeSecret;
 
@@ -40,8 +41,8 @@ pub struct Connection(Arc<Inner>);
 struct Inner {
     environment: Environment,
     credentials: SharedCredentialsProvider,
-    /// Shared by all clients, so that a key is renewed once for all.
-    identities: SharedIdentityCache,
+    /// How much longer a call may take, so that its key can be renewed within.
+    renewal_limit: Duration,
     tls: Arc<ClientConfig>,
     http: Http,
     calls: Arc<Calls>,
@@ -90,10 +91,11 @@ macro_rules! client {
             .behavior_version($sdk::config::BehaviorVersion::latest())
             .region($sdk::config::Region::new(inner.environment.region.clone()))
             .credentials_provider(inner.credentials.clone())
-            .identity_cache(inner.identities.clone())
+            // A key of the environment does not change, and the caller's are kept where they are renewed.
+            .identity_cache(IdentityCache::no_cache())
             .stalled_stream_protection($sdk::config::StalledStreamProtectionConfig::disabled())
             .retry_config(service.retries())
-            .timeout_config(service.timeouts())
+            .timeout_config(service.timeouts(inner.renewal_limit))
             .http_client(inner.http.client(service, &inner.calls));
         #[cfg(feature = "operate")]
         config.push_interceptor(throttled::notes(service));
@@ -110,8 +112,7 @@ impl Connection {
     /// `AWS_CA_BUNDLE` names a file that cannot be used.
     pub fn new(environment: Environment) -> Result<Self, ConnectionError> {
         let credentials = SharedCredentialsProvider::new(credentials(&environment.access_key));
-        // Credentials come from the environment, so they are not cached or renewed.
-        Self::with(environment, credentials, IdentityCache::no_cache())
+        Self::with(environment, credentials, Duration::ZERO)
     }
 
     /// Creates the clients' settings, with keys that are renewed before they expire. Opens no connection yet.
@@ -124,18 +125,18 @@ impl Connection {
         environment: Environment,
         credentials: SharedCredentialsProvider,
     ) -> Result<Self, ConnectionError> {
-        Self::with(environment, credentials, IdentityCache::lazy().load_timeout(caller::LIMIT).build())
+        Self::with(environment, credentials, caller::LIMIT)
     }
 
     fn with(
         environment: Environment,
         credentials: SharedCredentialsProvider,
-        identities: SharedIdentityCache,
+        renewal_limit: Duration,
     ) -> Result<Self, ConnectionError> {
         let tls = Arc::new(tls::config(environment.ca_bundle.as_deref())?);
         Ok(Self(Arc::new(Inner {
             credentials,
-            identities,
+            renewal_limit,
             http: Http::new(&tls),
             tls,
             calls: Arc::default(),

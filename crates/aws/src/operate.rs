@@ -24,7 +24,7 @@ use crate::parameters;
 use crate::task::{CONTAINER, STREAM_PREFIX};
 
 pub use cluster::ClusterInfo;
-pub use image::ImageInfo;
+pub use image::{ImageInfo, registry_outside_ecr};
 pub use network::{Endpoint, NetworkInfo, Route, RouteTable, Subnet};
 pub use queue::QueueInfo;
 pub use quota::Quota;

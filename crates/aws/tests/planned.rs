@@ -77,6 +77,7 @@ fn what_terraform_writes_is_read_as_it_was_meant() {
     assert_eq!(facts.service_definitions[&images.name]["default"], "ecsrunner-ci-managed_images_default:1");
     assert_eq!(facts.log_group, "/ecsrunner/ci/runners");
     assert_eq!(facts.questions_function.as_deref(), Some("ecsrunner-ci-questions"));
+    assert_eq!(facts.github_api_url.as_deref(), Some("https://github.example.com/api/v3"));
     assert!(
         facts.webhook_url.as_deref().is_some_and(|url| url.ends_with("/webhook")),
         "{:?}",

@@ -87,7 +87,8 @@ impl Tables {
         });
         let runner = keys.runner.as_ref().and_then(|name| self.open.runners.get(name)).cloned();
         let warm = keys.warm.as_ref().and_then(|name| self.open.warm.get(name)).cloned();
-        let gone = keys.runner.as_ref().filter(|_| keys.gone).and_then(|name| self.gone.get(name)).cloned();
+        let in_history = keys.runner.as_ref().filter(|_| keys.gone && runner.is_none());
+        let gone = in_history.and_then(|name| self.gone.get(name)).cloned();
         let claimed_by = keys.host.as_ref().and_then(|host| self.claimed.get(host)).cloned();
         Records { job, runner, warm, gone, claimed_by }
     }

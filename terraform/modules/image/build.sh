@@ -5,7 +5,8 @@
 # agents as AGENT_AMD64, AGENT_ARM64 or both.
 #
 # This project's Dockerfile executes only programs of this machine's architecture, so any machine builds it
-# for both. A Dockerfile of your own that has RUN needs emulation, or your own builder with machines of both: BUILDX_BUILDER.
+# for both. VARIANT=docker and a Dockerfile of your own that has RUN need emulation, or your own builder with
+# machines of both: BUILDX_BUILDER.
 set -eu
 
 registry=${IMAGE%%/*}

@@ -51,7 +51,7 @@ variable "image" {
     - `runner_version`: the version of actions/runner, such as to roll back. Default: the newest.
     - `base_image`: a base image other than GitHub's.
     - `variant`: `slim` (GitHub's image without Docker, Node for Alpine and Kubernetes hooks, which no task on Fargate can
-      use) or `full`. Default: `slim` for GitHub's image, `full` for another `base_image`.
+      use), `full`, or `docker` (with what a Docker engine in the task needs). Default: `slim` for GitHub's image, `full` for another `base_image`.
     - `actions`: actions whose archives the image gets, as `OWNER/NAME@REF`, so that jobs do not download them.
     - `dockerfile_dir`: the directory that holds your own `Dockerfile`. Default: `runner` of this project.
     - `context_dir`: the build context. Default: the parent of `dockerfile_dir`.
@@ -110,8 +110,8 @@ variable "image" {
   }
 
   validation {
-    condition     = var.image.variant == null || contains(["slim", "full"], coalesce(var.image.variant, "slim"))
-    error_message = "runner_image_build.variant is `${coalesce(var.image.variant, "null")}`: `slim` (GitHub's image without what no task on Fargate can use) or `full` is expected, or null for slim on GitHub's image and full on another base."
+    condition     = var.image.variant == null || contains(["slim", "full", "docker"], coalesce(var.image.variant, "slim"))
+    error_message = "runner_image_build.variant is `${coalesce(var.image.variant, "null")}`: `slim` (GitHub's image without what no task on Fargate can use), `full` or `docker` (with iptables, for classes with `docker = true`) is expected, or null for slim on GitHub's image and full on another base."
   }
 
   validation {
@@ -120,8 +120,8 @@ variable "image" {
   }
 
   validation {
-    condition     = !(var.image.docker && coalesce(var.image.variant, "docker") == "slim")
-    error_message = "runner_image_build.variant is `slim`, and a class has `docker = true`: `docker` or `full` is expected, or null, since the slim image has no Docker engine."
+    condition     = !var.image.docker || var.image.variant == null || var.image.variant == "docker" || (var.image.variant == "full" && var.image.base_image != null)
+    error_message = "runner_image_build.variant is `${coalesce(var.image.variant, "null")}`, and a class has `docker = true`: `docker` is expected, or null, or `full` with a base_image that has Docker and iptables. GitHub's image lacks iptables, and the slim one Docker too."
   }
 
   # As actions.sh checks them. No character of them means anything to a shell.

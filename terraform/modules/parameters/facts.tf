@@ -31,6 +31,7 @@ variable "facts" {
     })
 
     questions_function = string
+    github_api_url     = optional(string)
 
     service_definitions = optional(map(map(string)), {})
     # Without a class on managed instances there is no such key.

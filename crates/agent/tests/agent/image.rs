@@ -86,7 +86,17 @@ fn files(dir: &Path) -> Vec<String> {
 #[test]
 fn the_slim_image_has_what_a_job_needs_in_two_layers() {
     let dir = tempfile::tempdir().unwrap();
-    let told = slim(dir.path(), &[("ImageOS", "ubuntu24"), ("https_proxy", "http://proxy:3128")]);
+    // The last five are BuildKit's, which its driver `docker-container` adds to each RUN.
+    let variables = [
+        ("ImageOS", "ubuntu24"),
+        ("https_proxy", "http://proxy:3128"),
+        ("OTEL_TRACES_EXPORTER", "otlp"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "unix:///dev/otel-grpc.sock"),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc"),
+        ("TRACEPARENT", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+        ("TRACESTATE", "vendor=value"),
+    ];
+    let told = slim(dir.path(), &variables);
     assert!(told.status.success(), "{told:?}");
     let kept = [
         "./runner/home/runner/bin/Runner.Listener",

@@ -6,7 +6,7 @@
 //! is about to expire. A Lambda does not come here: its credentials are in its environment.
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_config::profile::ProfileFileCredentialsProvider;
@@ -18,6 +18,8 @@ use aws_credential_types::provider::future::ProvideCredentials as Provided;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use ecsrunner_engine::chain;
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
 use secrecy::SecretString;
 
 use super::http::Http;
@@ -25,7 +27,7 @@ use super::{AccessKey, ConnectionError, tls};
 
 /// How long finding credentials may take: single sign-on and roles make calls.
 pub(super) const LIMIT: Duration = Duration::from_secs(30);
-/// How long before its end a key is replaced. The SDK's clients begin 10 seconds before.
+/// How long before its end a key is replaced.
 const RESERVE: Duration = Duration::from_secs(30);
 /// How long a key is used that does not say when it expires; the SDK's own default.
 const UNKNOWN: Duration = Duration::from_secs(15 * 60);
@@ -40,30 +42,57 @@ pub struct Caller {
     pub region: String,
 }
 
-/// Gives the last key until shortly before it expires, and then asks for a new one.
+/// Asks for a key, once for all calls that wait for it.
+type Renewal = Shared<BoxFuture<'static, Result<Credentials, Words>>>;
+
+/// Gives the last key until shortly before it expires, and then asks for a new one. No client keeps another copy.
 #[derive(Debug)]
 struct Renewed {
-    /// The key, and when to ask for another.
-    last: Mutex<(Credentials, SystemTime)>,
+    state: Mutex<State>,
     provider: SharedCredentialsProvider,
+}
+
+#[derive(Debug)]
+struct State {
+    last: Credentials,
+    /// When to ask for another.
+    until: SystemTime,
+    /// It stays if a call gives up, and the next one goes on with it.
+    renewal: Option<Renewal>,
 }
 
 impl Renewed {
     fn new(first: Credentials, provider: SharedCredentialsProvider) -> Self {
         let until = until(&first, SystemTime::now());
-        Self { last: Mutex::new((first, until)), provider }
+        Self { state: Mutex::new(State { last: first, until, renewal: None }), provider }
     }
 
-    fn last(&self) -> Option<Credentials> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        (SystemTime::now() < last.1).then(|| last.0.clone())
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn renew(&self) -> Result<Credentials, CredentialsError> {
-        let found = self.provider.provide_credentials().await?;
-        let until = until(&found, SystemTime::now());
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = (found.clone(), until);
-        Ok(found)
+    fn ask(&self) -> Renewal {
+        let provider = self.provider.clone();
+        let asking = async move {
+            let found = tokio::time::timeout(LIMIT, provider.provide_credentials()).await;
+            let late = |_| Words(format!("no new AWS credentials within {} s", LIMIT.as_secs()));
+            found.map_err(late)?.map_err(|error| Words(chain(&error)))
+        };
+        asking.boxed().shared()
+    }
+
+    async fn renewed(&self, renewal: Renewal) -> Result<Credentials, CredentialsError> {
+        let found = renewal.clone().await;
+        let mut state = self.state();
+        // The first call that has waited for it keeps the key.
+        if state.renewal.as_ref().is_some_and(|own| own.ptr_eq(&renewal)) {
+            state.renewal = None;
+            if let Ok(found) = &found {
+                state.until = until(found, SystemTime::now());
+                state.last = found.clone();
+            }
+        }
+        found.map_err(CredentialsError::provider_error)
     }
 }
 
@@ -78,10 +107,12 @@ impl ProvideCredentials for Renewed {
     where
         Self: 'a,
     {
-        match self.last() {
-            Some(last) => Provided::ready(Ok(last)),
-            None => Provided::new(self.renew()),
+        let mut state = self.state();
+        if SystemTime::now() < state.until {
+            return Provided::ready(Ok(state.last.clone()));
         }
+        let renewal = state.renewal.get_or_insert_with(|| self.ask()).clone();
+        Provided::new(self.renewed(renewal))
     }
 }
 
@@ -104,7 +135,7 @@ pub enum CallerError {
 }
 
 /// The chain of an error as one text.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Words(String);
 
@@ -173,8 +204,12 @@ async fn chain_of(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
+    use tokio::sync::Notify;
+
+    use super::super::{Connection, Environment, Service};
     use super::*;
 
     /// Gives numbered keys that are valid for so long.
@@ -213,6 +248,88 @@ mod tests {
         assert_eq!(keys(Some(secs(3600))).await, ["AKID1"; 3], "no call is made for nothing");
         assert_eq!(keys(Some(secs(20))).await, ["AKID2", "AKID3", "AKID4"]);
         assert_eq!(keys(None).await, ["AKID1"; 3]);
+    }
+
+    /// Gives a key when it is told to.
+    #[derive(Debug)]
+    struct Slow {
+        asked: Arc<AtomicU32>,
+        go: Arc<Notify>,
+    }
+
+    impl ProvideCredentials for Slow {
+        fn provide_credentials<'a>(&'a self) -> Provided<'a>
+        where
+            Self: 'a,
+        {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            Provided::new(async {
+                self.go.notified().await;
+                Ok(Credentials::new("AKID2", "s", None, None, "test"))
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_renewal_is_one_for_all_calls_and_outlives_those_that_give_up() {
+        let (asked, go): (Arc<AtomicU32>, Arc<Notify>) = Default::default();
+        let slow = Slow { asked: Arc::clone(&asked), go: Arc::clone(&go) };
+        let expired = Credentials::new("AKID1", "s", None, Some(SystemTime::UNIX_EPOCH), "test");
+        let renewed = Renewed::new(expired, SharedCredentialsProvider::new(slow));
+        for _ in 0..3 {
+            let given_up = renewed.provide_credentials().now_or_never();
+            assert!(given_up.is_none());
+        }
+        go.notify_one();
+        let (first, second) = tokio::join!(renewed.provide_credentials(), renewed.provide_credentials());
+        assert_eq!([first, second].map(|found| found.unwrap().access_key_id().to_owned()), ["AKID2"; 2]);
+        assert_eq!(renewed.provide_credentials().await.unwrap().access_key_id(), "AKID2");
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn after_a_renewal_that_fails_the_next_call_asks_again() {
+        #[derive(Debug)]
+        struct Failing(AtomicU32);
+
+        impl ProvideCredentials for Failing {
+            fn provide_credentials<'a>(&'a self) -> Provided<'a>
+            where
+                Self: 'a,
+            {
+                let number = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+                Provided::ready(Err(CredentialsError::provider_error(format!("sign in, {number}"))))
+            }
+        }
+        let expired = Credentials::new("AKID1", "s", None, Some(SystemTime::UNIX_EPOCH), "test");
+        let renewed = Renewed::new(expired, SharedCredentialsProvider::new(Failing(AtomicU32::new(0))));
+        for number in 1..3 {
+            let words = chain(&renewed.provide_credentials().await.unwrap_err());
+            assert!(words.contains(&format!("sign in, {number}")), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_call_of_a_caller_has_time_for_a_renewal() {
+        for service in [Service::DynamoDb, Service::Ecs, Service::Lambda, Service::Ssm] {
+            let (plain, of_caller) = (service.timeouts(Duration::ZERO), service.timeouts(LIMIT));
+            let [plain, of_caller] =
+                [plain, of_caller].map(|limits| limits.operation_attempt_timeout().unwrap());
+            assert_eq!(of_caller, plain + LIMIT, "{service:?}");
+        }
+        let environment = |name: &str| {
+            Some(match name {
+                "AWS_REGION" => "eu-west-1".to_owned(),
+                "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => "AKIA".to_owned(),
+                _ => return None,
+            })
+        };
+        let environment = Environment::read(environment).unwrap();
+        let credentials = SharedCredentialsProvider::new(Credentials::new("AKIA", "s", None, None, "test"));
+        let connection = Connection::of_caller(environment, credentials).unwrap();
+        let limits = connection.dynamodb().config().timeout_config().unwrap().clone();
+        assert!(limits.operation_attempt_timeout().unwrap() > LIMIT, "{limits:?}");
+        assert!(limits.operation_timeout().unwrap() > LIMIT, "{limits:?}");
     }
 
     #[test]

@@ -43,8 +43,9 @@ impl Connection {
     }
 
     async fn query_once(&self, service: Service, body: &str) -> Result<String, Fault> {
+        // Signed before the attempt's time begins, since a renewal of the key has a limit of its own.
+        let request = self.signed(service, body).await?;
         let asking = async {
-            let request = self.signed(service, body).await?;
             let answer = self.0.http.send(request).await.map_err(|error| lost(&chain(&error)))?;
             let status = answer.status().as_u16();
             let body = ByteStream::new(answer.into_body()).collect().await;

@@ -88,12 +88,13 @@ impl Service {
             .with_max_backoff(Duration::from_secs(2))
     }
 
-    pub(super) fn timeouts(self) -> TimeoutConfig {
+    /// Returns the time limits. The SDK counts the renewal of a key as a part of the attempt, so that takes longer by it.
+    pub(super) fn timeouts(self, renewal_limit: Duration) -> TimeoutConfig {
         let Limits { attempt, whole, .. } = self.limits();
         TimeoutConfig::builder()
             .connect_timeout(CONNECT_LIMIT)
-            .operation_attempt_timeout(attempt)
-            .operation_timeout(whole)
+            .operation_attempt_timeout(attempt + renewal_limit)
+            .operation_timeout(whole + renewal_limit)
             .build()
     }
 }

@@ -48,6 +48,19 @@ impl Operator<'_> {
         Ok(ImageInfo { status, image, pushed_at })
     }
 
+    /// Returns the images of all containers of a task definition.
+    ///
+    /// # Errors
+    ///
+    /// Those of AWS. The task definition does not exist.
+    pub async fn images(&self, task_definition: &str) -> Result<Vec<String>, OperateError> {
+        let asked = self.connection.ecs().describe_task_definition().task_definition(task_definition);
+        let described = asked.send().await;
+        let described = described.map_err(|error| failed(DESCRIBE, task_definition, Fault::of(&error)))?;
+        let containers = described.task_definition.and_then(|definition| definition.container_definitions);
+        Ok(containers.into_iter().flatten().filter_map(|container| container.image).collect())
+    }
+
     async fn pushed_at(&self, image: &str, of: &Private<'_>) -> Result<Option<Timestamp>, OperateError> {
         let identifier = aws_sdk_ecr::types::ImageIdentifier::builder()
             .set_image_tag(of.tag.map(str::to_owned))
@@ -66,6 +79,16 @@ impl Operator<'_> {
         let pushed = answer.image_details().first().and_then(|detail| detail.image_pushed_at());
         Ok(pushed.and_then(|at| Timestamp::from_nanosecond(at.as_nanos()).ok()))
     }
+}
+
+/// Returns the registry of an image, as Docker reads its name, or `None` for a private repository in ECR.
+#[must_use]
+pub fn registry_outside_ecr(image: &str) -> Option<&str> {
+    if Private::read(image).is_some() {
+        return None;
+    }
+    let host = image.split_once('/').map(|(host, _)| host);
+    Some(host.filter(|host| host.contains(['.', ':']) || *host == "localhost").unwrap_or("docker.io"))
 }
 
 /// An image in a private repository in ECR.
@@ -144,6 +167,22 @@ mod tests {
             let image = format!("123456789012.dkr.ecr.{region}.{domain}/runner:1");
             let read = Private::read(&image).unwrap();
             assert_eq!((read.registry, read.repository, read.tag), ("123456789012", "runner", Some("1")));
+        }
+    }
+
+    #[test]
+    fn only_private_repositories_of_ecr_are_within_a_vpc() {
+        let own = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/ecsrunner-ci-runner:current-x64";
+        assert_eq!(registry_outside_ecr(own), None);
+        for (image, registry) in [
+            ("ghcr.io/actions/actions-runner:latest", "ghcr.io"),
+            ("public.ecr.aws/docker/library/redis:7", "public.ecr.aws"),
+            ("registry:5000/redis", "registry:5000"),
+            ("localhost/redis", "localhost"),
+            ("redis:7", "docker.io"),
+            ("library/redis@sha256:0a", "docker.io"),
+        ] {
+            assert_eq!(registry_outside_ecr(image), Some(registry));
         }
     }
 }

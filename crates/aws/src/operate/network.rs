@@ -31,6 +31,8 @@ pub struct NetworkInfo {
 pub struct Subnet {
     pub id: String,
     pub vpc: String,
+    /// The account that owns it, and its VPC. Another account can share it.
+    pub owner: String,
     /// IPv4 addresses that are not used.
     pub free_addresses: u32,
 }
@@ -59,6 +61,8 @@ pub struct Route {
 /// An endpoint of a VPC that can be used.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Endpoint {
+    /// Routes lead to it by this id.
+    pub id: String,
     pub vpc: String,
     /// Such as `com.amazonaws.eu-west-1.ecr.dkr`.
     pub service: String,
@@ -155,6 +159,7 @@ fn subnet(item: Node<'_, '_>) -> Subnet {
     Subnet {
         id: text("subnetId"),
         vpc: text("vpcId"),
+        owner: text("ownerId"),
         free_addresses: text("availableIpAddressCount").parse().unwrap_or_default(),
     }
 }
@@ -203,6 +208,7 @@ fn endpoint(item: Node<'_, '_>) -> Option<Endpoint> {
     }
     let route_tables = children(item, "routeTableIdSet").filter_map(|id| id.text()).map(str::to_owned);
     Some(Endpoint {
+        id: text("vpcEndpointId"),
         vpc: text("vpcId"),
         service: text("serviceName"),
         is_gateway: text("vpcEndpointType").eq_ignore_ascii_case("gateway"),

@@ -88,6 +88,8 @@ pub struct DeploymentFacts {
     pub image: Option<ImageFacts>,
     /// The function that answers operators' questions; `None` if the deployment has none, as before it did.
     pub questions_function: Option<String>,
+    /// GitHub's API, as the control plane calls it. Only `ecsrunner doctor` needs it, and the version before wrote none.
+    pub github_api_url: Option<String>,
     /// The addresses that may send webhooks, or why they cannot be read. Only `ecsrunner doctor` needs them, so a
     /// mistake there stops nothing. The version before wrote none.
     pub webhook_sources: Result<WebhookSources, String>,
@@ -206,6 +208,7 @@ impl DeploymentFacts {
             agents: agents(&mut keys),
             image: image(&mut keys),
             questions_function: keys.optional_text("questions_function"),
+            github_api_url: keys.optional_text("github_api_url"),
             webhook_sources: webhook_sources(&document.value),
             paused: keys.flag("paused", false),
         };

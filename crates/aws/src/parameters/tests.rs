@@ -284,3 +284,12 @@ fn the_webhooks_address_is_read_and_may_be_missing() {
     assert_eq!(url(Value::Null), None);
     assert_eq!(parse(&facts(), &settings(), &json!({})).unwrap().deployment.webhook_url, None);
 }
+
+#[test]
+fn the_address_of_githubs_api_may_be_missing() {
+    let read = |facts: &Value| parse(facts, &settings(), &json!({})).unwrap().deployment.github_api_url;
+    let mut written = facts();
+    assert_eq!(read(&written), None);
+    written["github_api_url"] = json!("https://github.example.com/api/v3");
+    assert_eq!(read(&written).as_deref(), Some("https://github.example.com/api/v3"));
+}

@@ -78,7 +78,6 @@ impl Store for DynamoStore {
         }
         if let Some(runner) = &keys.runner {
             wanted.push(open_runner(runner));
-            wanted.extend(keys.gone.then(|| gone_runner(runner)));
         }
         if let Some(warm) = &keys.warm {
             wanted.push(open_warm(warm));
@@ -90,9 +89,7 @@ impl Store for DynamoStore {
         for item in self.get_all("load records", wanted).await? {
             let unreadable = |error: UnreadableError| invalid("read a record", error);
             let sort = get_text(&item, SK).unwrap_or_default();
-            if get_text(&item, PK).is_some_and(|key| key.starts_with("runner#")) {
-                records.gone = Some(read_gone_runner(&item).map_err(unreadable)?);
-            } else if get_text(&item, PK).is_some_and(|key| key.starts_with(HOST)) {
+            if get_text(&item, PK).is_some_and(|key| key.starts_with(HOST)) {
                 let runner = get_text(&item, OWNER).ok_or(UnreadableError::Missing(OWNER));
                 let runner = runner.and_then(|name| Ok(RunnerName::parse(name)?));
                 records.claimed_by = Some(runner.map_err(unreadable)?);
@@ -114,8 +111,8 @@ impl Store for DynamoStore {
                 records.job = Some(JobRecord::Ended(read_ended_job(&item).map_err(unreadable)?));
             }
         }
-        if keys.gone && records.runner.is_none() && records.gone.is_none() {
-            records.gone = self.gone_since(keys).await?;
+        if let Some(runner) = keys.runner.as_ref().filter(|_| keys.gone && records.runner.is_none()) {
+            records.gone = self.in_history(runner).await?;
         }
         Ok(records)
     }
@@ -197,12 +194,11 @@ fn add(open: &mut Open, item: &Item) -> Result<(), UnreadableError> {
 }
 
 impl DynamoStore {
-    /// Reads the ended record of a runner of which neither record was found. `BatchGetItem` reads each item by itself,
-    /// not all at one time: the runner may have moved to history after its ended record and before its open record was
-    /// read. No record moves back, so a read that begins after both finds the ended one.
-    async fn gone_since(&self, keys: &Keys) -> Result<Option<EndedRunner>, StoreError> {
-        let wanted: Vec<Item> = keys.runner.iter().map(gone_runner).collect();
-        let found = self.get_all("load records", wanted).await?;
+    /// Reads the ended record of a runner that has no open one. Most runners are open when their events come, so it is not
+    /// read with the first batch. It is read after it, so that a runner that moves to history in between is found: no
+    /// record moves back.
+    async fn in_history(&self, runner: &RunnerName) -> Result<Option<EndedRunner>, StoreError> {
+        let found = self.get_all("load records", vec![gone_runner(runner)]).await?;
         let read = |item| read_gone_runner(item).map_err(|error| invalid("read a record", error));
         found.first().map(read).transpose()
     }

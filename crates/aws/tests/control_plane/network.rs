@@ -1,14 +1,19 @@
 //! Reading networks from EC2, whose answers are XML, in the form of the examples of EC2's API reference.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use ecsrunner_aws::connection::{Connection, Environment};
 use ecsrunner_aws::denies_caller;
 use ecsrunner_aws::operate::{Endpoint, NetworkInfo, OperateError, Operator, Route, RouteTable, Subnet};
 use ecsrunner_core::id::SubnetId;
+use ecsrunner_engine::chain;
 
 use crate::aws::connection;
 
@@ -50,7 +55,7 @@ const SUBNETS: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
   <requestId>7a62c49f-347e-4fc4-9331-6e8eEXAMPLE</requestId>
   <subnetSet>
     <item><subnetId>subnet-0aaaaaaaaaaaaaaaa</subnetId><state>available</state><vpcId>vpc-1</vpcId>
-      <cidrBlock>10.0.0.0/24</cidrBlock><availableIpAddressCount>251</availableIpAddressCount>
+      <ownerId>123456789012</ownerId><cidrBlock>10.0.0.0/24</cidrBlock><availableIpAddressCount>251</availableIpAddressCount>
       <mapPublicIpOnLaunch>false</mapPublicIpOnLaunch></item>
   </subnetSet>
 </DescribeSubnetsResponse>"#;
@@ -104,7 +109,8 @@ async fn subnets_route_tables_and_endpoints_are_read_page_by_page() {
     let route = |to: &str, via: &str, is_active| Route { to: to.to_owned(), via: via.to_owned(), is_active };
     let vpc = "vpc-1".to_owned();
     let own = "subnet-0aaaaaaaaaaaaaaaa".to_owned();
-    assert_eq!(found.subnets, [Subnet { id: own.clone(), vpc: vpc.clone(), free_addresses: 251 }]);
+    let owner = "123456789012".to_owned();
+    assert_eq!(found.subnets, [Subnet { id: own.clone(), vpc: vpc.clone(), owner, free_addresses: 251 }]);
     let main = RouteTable {
         id: "rtb-main".to_owned(),
         vpc: vpc.clone(),
@@ -121,6 +127,7 @@ async fn subnets_route_tables_and_endpoints_are_read_page_by_page() {
     };
     assert_eq!(found.route_tables, [main, of_subnet]);
     let s3 = Endpoint {
+        id: "vpce-1".to_owned(),
         vpc: vpc.clone(),
         service: "com.amazonaws.eu-west-1.s3".to_owned(),
         is_gateway: true,
@@ -128,6 +135,7 @@ async fn subnets_route_tables_and_endpoints_are_read_page_by_page() {
         has_private_dns: false,
     };
     let registry = Endpoint {
+        id: "vpce-2".to_owned(),
         vpc,
         service: "com.amazonaws.eu-west-1.ecr.dkr".to_owned(),
         is_gateway: false,
@@ -176,4 +184,38 @@ async fn a_throttled_read_is_tried_again_and_one_that_stays_so_is_an_error() {
     let told = network(&url).await.unwrap_err();
     assert!(matches!(&told, OperateError::Failed { action: "ec2:DescribeSubnets", .. }), "{told:?}");
     assert_eq!(ec2.requests().len(), 3);
+}
+
+/// Gives a key after longer than a call's attempt takes.
+#[derive(Debug)]
+struct Slow;
+
+impl ProvideCredentials for Slow {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            tokio::time::sleep(Duration::from_secs(9)).await;
+            Ok(Credentials::new("AKIA", "s3cret", None, None, "test"))
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_takes_longer_than_an_attempt_is_waited_for() {
+    // No real answer is awaited in time that is skipped: the key comes, and then nothing listens.
+    let variables = HashMap::from([
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_ACCESS_KEY_ID", "AKIA"),
+        ("AWS_SECRET_ACCESS_KEY", "s3cret"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+    ]);
+    let environment = Environment::read(|name| variables.get(name).map(|&value| value.to_owned())).unwrap();
+    let connection = Connection::of_caller(environment, SharedCredentialsProvider::new(Slow)).unwrap();
+    let operator = Operator::new(&connection);
+    let by_query = chain(&operator.network(&subnets()).await.unwrap_err());
+    assert!(by_query.contains("onnect"), "{by_query}");
+    let by_sdk = chain(&operator.cluster("ci").await.unwrap_err());
+    assert!(by_sdk.contains("onnect"), "{by_sdk}");
 }

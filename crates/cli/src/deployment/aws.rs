@@ -255,9 +255,12 @@ impl AwsDeployment {
         Ok(OutcomeView::of(&recorded.outcome))
     }
 
-    /// Returns whether GitHub is on the internet, rather than a server of the operator's own.
+    /// Returns whether GitHub is on the internet, rather than a server of the operator's own: as the deployment says, or
+    /// else, if an earlier release wrote its parameter, as the caller's environment does.
     pub(crate) fn is_github_outside(&self) -> bool {
-        github::api().map_or(true, |api| !api.to_string().ends_with(github::ENTERPRISE))
+        let own = self.facts().github_api_url.clone();
+        let api = own.or_else(|| github::api().ok().map(|api| api.to_string()));
+        api.is_none_or(|api| !api.trim_end_matches('/').ends_with(github::ENTERPRISE))
     }
 
     /// Returns the TLS configuration of calls to AWS, for other calls.

@@ -43,7 +43,7 @@ pub struct Keys {
     pub job: Option<JobId>,
     pub runner: Option<RunnerName>,
     pub warm: Option<WarmName>,
-    /// Whether the runner's history record is wanted too.
+    /// Whether the runner's history record is wanted if it has no open one.
     pub gone: bool,
     /// The EC2 instance whose runner is wanted.
     pub host: Option<HostId>,

@@ -86,9 +86,9 @@ GIT
 cat > "$work/bin/curl" <<'CURL'
 #!/bin/sh
 while [ "$1" != --output ]; do shift; done
-mkdir -p "$TMPDIR/tool-0123456789012345678901234567890123456789"
-tar -czf "$2" -C "$TMPDIR" tool-0123456789012345678901234567890123456789
-rmdir "$TMPDIR/tool-0123456789012345678901234567890123456789"
+mkdir -p "$TMPDIR/acme-tool-0123456"
+tar -czf "$2" -C "$TMPDIR" acme-tool-0123456
+rmdir "$TMPDIR/acme-tool-0123456"
 CURL
 chmod +x "$work/bin/git" "$work/bin/curl"
 build ACTIONS='acme/tool@v1'

@@ -32,7 +32,7 @@ case "$*" in
     "buildx create "*) [ -z "${NO_BUILDKIT:-}" ] || { echo "ERROR: toomanyrequests"; exit 1; } ;;
     "buildx build "*)
         [ -z "${BROKEN:-}" ] || exit 1
-        [[ -z "${NOT_SLIM:-}" || "$*" != *VARIANT=slim* ]] || { echo "error: the base image sets"; exit 1; }
+        [[ -z "${NOT_SLIM:-}" || "$*" != *VARIANT=slim* ]] || { echo "#9 0.1 error: the base image sets \`NEW\` as no slim image does: build with VARIANT=full" >&2; exit 1; }
         echo "context: $(cd "${*: -1}" && find . -type f | sort | tr '\n' ' ')agents: $(ls agents)" >> "$CALLS" ;;
     run*) printf '%s\n' "${SAID:-2.337.0}" ;;
 esac
@@ -57,13 +57,13 @@ build() {
         AGENT=agent/x64/ecsrunner-agent AGENT_VERSION=a1 AGENT_SHA256="$sum" PLATFORM=amd64 REPOSITORY="$image" \
         SOURCES=sources/0123456789ab SOURCES_VERSION=l1 REVISION=0123456789ab NEXT_TAG=next-x64 \
         IMAGE_TAG=1-0123456789ab-2.337.0-1 RUNNER_VERSION=2.337.0 "$@" \
-        bash -c "$(cat "$work/build.sh"; echo; echo 'echo "exported $IMAGE_DIGEST $RUNNER_VERSION"')") > "$work/out" 2>&1 || code=$?
+        bash -c "$(cat "$work/build.sh"; echo; echo 'echo "exported $IMAGE_DIGEST $RUNNER_VERSION $IMAGE_VARIANT."')") > "$work/out" 2>&1 || code=$?
 }
 failed() { echo "FAILED: $test: $1"; cat "$work/calls" "$work/out"; exit 1; }
 called() { grep -qF -- "$1" "$work/calls" || failed "not called: $1"; }
 not_called() { ! grep -qF -- "$1" "$work/calls" || failed "called: $1"; }
 says() { grep -qF -- "$1" "$work/out" || failed "not said: $1"; }
-works() { [ "$code" = 0 ] || failed "exit code $code"; says "ecsrunner-image digest=sha256:d16e57 runner=2.337.0"; says "exported sha256:d16e57 2.337.0"; }
+works() { [ "$code" = 0 ] || failed "exit code $code"; says "ecsrunner-image digest=sha256:d16e57 runner=2.337.0"; says "exported sha256:d16e57 2.337.0 ${1:-}."; }
 fails() { [ "$code" != 0 ] || failed "it succeeded"; ! grep -q ecsrunner-image "$work/out" || failed "it tells of an image"; }
 
 test="sources and agent are fetched by version, and both tags are pushed as zstd"
@@ -71,7 +71,7 @@ build
 works
 called 'docker login --username AWS --password-stdin 123456789012.dkr.ecr.eu-west-1.amazonaws.com'
 called 'password of eu-west-1'
-called "docker buildx build --builder ecsrunner --file fetched/Dockerfile --build-context ecsrunner=agents --provenance=false --build-arg BASE_IMAGE=ghcr.io/actions/actions-runner:2.337.0@sha256:ba5e --build-arg VERSION=1-0123456789ab-2.337.0-1 --build-arg REVISION=0123456789ab --load --tag $image:1-0123456789ab-2.337.0-1 fetched/context"
+called "docker buildx build --builder ecsrunner --file fetched/Dockerfile --build-context ecsrunner=agents --provenance=false --build-arg BASE_IMAGE=ghcr.io/actions/actions-runner:2.337.0@sha256:ba5e --build-arg VERSION=1-0123456789ab-2.337.0-1 --build-arg REVISION=0123456789ab --progress plain --load --tag $image:1-0123456789ab-2.337.0-1 fetched/context"
 called "--tag $image:1-0123456789ab-2.337.0-1 --tag $image:next-x64 --output type=image,push=true,oci-mediatypes=true,compression=zstd,force-compression=true fetched/context"
 called 'context: ./tools/a b.sh agents: agent-amd64'
 not_called 'docker push'
@@ -113,18 +113,23 @@ works
 
 test="the variant is passed on"
 build VARIANT=slim
-works
+works slim
 [ "$(grep -c -- '--build-arg VARIANT=slim' "$work/calls")" = 2 ] || failed "what is pushed is not what was built"
 
 test="a base that cannot be made slim is built in full, and the log says so"
 build VARIANT=slim NOT_SLIM=1
-works
+works full
 says 'warning: the slim image cannot be built'
 called "--build-arg VARIANT=full --tag $image:1-0123456789ab-2.337.0-1 --tag $image:next-x64"
 
+test="a slim image that fails for another reason is not built in full"
+build VARIANT=slim BROKEN=1
+fails
+not_called 'VARIANT=full'
+
 test="the archives of actions are fetched into the context of the agents"
 printf 'v1\tDockerfile\nv1\tactions.sh\n' | object sources/0123456789ab.tsv l3
-printf 'for argument; do echo "archive: $argument" >> "$CALLS"; done; mkdir "$1"; [ "$2" != acme/none@v1 ]\n' | object sources/0123456789ab/actions.sh v1
+printf '[ "$1" = --leave-out ] || exit 1; shift\nfor argument; do echo "archive: $argument" >> "$CALLS"; done; mkdir "$1"; [ "$2" != acme/none@v1 ]\n' | object sources/0123456789ab/actions.sh v1
 build SOURCES_VERSION=l3 ACTIONS='acme/tool@v1 actions/checkout@v4'
 works
 called 'archive: agents/actions'
@@ -132,7 +137,7 @@ called 'archive: acme/tool@v1'
 called 'archive: actions/checkout@v4'
 called 'agents: actions'
 
-test="an action that does not exist fails the build"
+test="archives that cannot be prepared fail the build"
 build SOURCES_VERSION=l3 ACTIONS='acme/none@v1'
 fails
 not_called 'docker'
@@ -168,4 +173,4 @@ fails
 says 'error: the runner of the image does not tell its version: Segmentation fault'
 not_called 'push=true'
 
-echo "15 passed"
+echo "16 passed"

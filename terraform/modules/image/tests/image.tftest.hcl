@@ -286,6 +286,19 @@ run "a_variant_makes_another_hash" {
   }
 }
 
+run "the_docker_variant_is_built_if_it_is_asked_for" {
+  command = plan
+
+  variables {
+    image = { tag = "1", variant = "docker" }
+  }
+
+  assert {
+    condition     = one([for variable in aws_codebuild_project.image["x64"].environment[0].environment_variable : variable.value if variable.name == "VARIANT"]) == "docker"
+    error_message = "tasks of classes with Docker would lack what its engine needs"
+  }
+}
+
 run "a_dockerfile_of_ones_own_gets_no_variant" {
   command = plan
 
@@ -384,6 +397,16 @@ run "what_a_docker_engine_needs_makes_another_hash_and_is_asked_for" {
     condition     = alltrue([for project in values(aws_codebuild_project.image) : contains([for variable in project.environment[0].environment_variable : "${variable.name}=${variable.value}"], "VARIANT=docker")])
     error_message = "the builds would not install it"
   }
+}
+
+run "githubs_image_as_it_is_has_no_docker_engine" {
+  command = plan
+
+  variables {
+    image = { tag = "1", docker = true, variant = "full" }
+  }
+
+  expect_failures = [var.image]
 }
 
 run "the_tag_and_the_runners_version_make_none" {

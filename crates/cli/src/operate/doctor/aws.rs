@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ecsrunner_aws::ecs::CapacityProvider;
 use ecsrunner_aws::ecs::definition::Variant;
-use ecsrunner_aws::operate::{ImageInfo, OperateError};
+use ecsrunner_aws::operate::{ImageInfo, OperateError, registry_outside_ecr};
 use ecsrunner_core::rules::class::Class;
 use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::image::{DEFAULT, NEXT, OFFICIAL};
 use jiff::{SignedDuration, Timestamp};
 
-use super::network::Needs;
+use super::network::{Needs, Pulls};
 use super::{Check, network, one_line, runner_image};
 use crate::deployment::AwsDeployment;
 use crate::exit::Failure;
@@ -160,11 +160,52 @@ async fn network(aws: &AwsDeployment) -> Vec<Check> {
         Err(error) => return vec![Check::unknown(NAME, &Failure::of_aws(error))],
     };
     let needs = Needs {
+        account: account(&aws.facts().queue_url),
+        pulls: pulls(aws).await,
         has_public_address: network.assign_public_ip,
         has_exec: aws.rules().catalogue.iter().any(|class| class.exec),
         is_github_outside: aws.is_github_outside(),
     };
-    network::check(&found, needs)
+    network::check(&found, &needs)
+}
+
+/// Returns the account of a queue: `https://HOST/ACCOUNT/NAME`.
+fn account(queue_url: &str) -> Option<String> {
+    let account = queue_url.rsplit('/').nth(1)?;
+    (account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit())).then(|| account.to_owned())
+}
+
+/// Finds out from where tasks pull their images. A task definition that cannot be read counts as one of ECR: other checks
+/// tell of it.
+async fn pulls(aws: &AwsDeployment) -> Pulls {
+    let (facts, rules) = (aws.facts(), aws.rules());
+    let image_rules = facts.image_rules();
+    // GitHub's own image is for classes that ask for it, and while there is no other.
+    let is_official_used = |arch: Arch| {
+        let is_given = image_rules.as_ref().is_some_and(|rules| rules.given.contains(&arch));
+        !is_given || rules.catalogue.iter().any(|class| class.image.as_deref() == Some(OFFICIAL))
+    };
+    let is_used = |variant: &Variant| {
+        let is_official_used =
+            || Arch::ALL.into_iter().any(|arch| variant.arch == arch.into() && is_official_used(arch));
+        !variant.exec && (variant.image != OFFICIAL || is_official_used())
+    };
+    let own = facts.task_definitions.iter().filter(|(variant, _)| is_used(variant));
+    let own = own.map(|(variant, definition)| (definition, variant.image == OFFICIAL));
+    let with_services = facts.service_definitions.values().flatten();
+    let with_services = with_services.map(|(image, definition)| (definition, image == OFFICIAL));
+    let mut pulls = Pulls::default();
+    for (definition, is_official) in own.chain(with_services) {
+        let images = aws.operator().images(definition).await.unwrap_or_default();
+        pulls.from_ecr |= images.is_empty();
+        for image in &images {
+            match registry_outside_ecr(image) {
+                None => pulls.from_ecr = true,
+                Some(registry) => *pulls.others.entry(registry.to_owned()).or_default() |= is_official,
+            }
+        }
+    }
+    pulls
 }
 
 /// ECS's agent in the container holds the task's role, and a job that is root can use it.

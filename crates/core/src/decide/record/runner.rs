@@ -45,8 +45,8 @@ fn has_served_untold(runner: &Runner, job: JobId) -> Option<Runner> {
     is_untold.then(|| Runner { version: runner.version.next(), ..runner.clone() })
 }
 
-/// Returns the record of a runner in history after a webhook that it had begun this job, which came too late for anything
-/// but to show it: when the job waited, and, if no webhook has named the runner's job, which job it was.
+/// Adds a late `in_progress` to a runner in history: how long its job waited, and which job it was if no webhook had
+/// named it. Returns `None` if nothing changes.
 pub(super) fn had_begun(gone: &EndedRunner, job: JobId, waited: JobTimes) -> Option<EndedRunner> {
     let is_its = matches!(gone.served, Served::Unnamed) || gone.served == Served::Job(job);
     if !is_its || gone.times.job.is_some() {

@@ -21,6 +21,8 @@ pub(super) struct Faulty {
     pub(super) lose_answer: Arc<AtomicBool>,
     /// Written between the reads of the next batch: `BatchGetItem` reads each item at a time of its own.
     within_batch: Arc<Mutex<Option<Change>>>,
+    /// How many items each batch has asked for.
+    batches: Arc<Mutex<Vec<usize>>>,
 }
 
 impl Faulty {
@@ -53,6 +55,11 @@ impl Transport for Faulty {
                 "CancellationReasons": [{"Code": "None"}, {"Code": "TransactionConflict"}]});
             return Answer { status: 400, body: body.to_string().into_bytes() };
         }
+        if operation == "BatchGetItem" {
+            let wanted: Value = serde_json::from_slice(body).unwrap();
+            let keys = wanted["RequestItems"][&self.tables.state]["Keys"].as_array().unwrap().len();
+            self.batches.lock().unwrap().push(keys);
+        }
         let change =
             (operation == "BatchGetItem").then(|| self.within_batch.lock().unwrap().take()).flatten();
         if let Some(change) = change {
@@ -73,6 +80,7 @@ pub(super) fn faulty(fixture: &Fixture) -> (DynamoStore, Faulty) {
         conflict: Arc::default(),
         lose_answer: Arc::default(),
         within_batch: Arc::default(),
+        batches: Arc::default(),
     };
     (DynamoStore::embedded(faulty.clone(), fixture.tables.clone()), faulty)
 }
@@ -105,11 +113,15 @@ async fn a_runner_that_moves_to_history_between_two_reads_is_found_there() {
     let runner = runner();
     fixture.write(Change::Runner(runner.clone())).await.unwrap();
     let gone = gone(&runner);
-    *faults.within_batch.lock().unwrap() = Some(Change::RunnerGone(Box::new(gone.clone())));
     let keys = Keys { gone: true, ..Keys::of_runner(runner.name()) };
+    let read = || std::mem::take(&mut *faults.batches.lock().unwrap());
+    assert_eq!(store.load(&keys).await.unwrap().runner.as_ref(), Some(&runner));
+    assert_eq!(read(), [1], "history is read only for a runner that is not open");
+    *faults.within_batch.lock().unwrap() = Some(Change::RunnerGone(Box::new(gone.clone())));
     let records = store.load(&keys).await.unwrap();
     assert_eq!((records.runner, records.gone), (None, Some(gone)));
     assert!(faults.within_batch.lock().unwrap().is_none(), "the batch was not torn");
+    assert_eq!(read(), [1, 1]);
 }
 
 #[tokio::test]
