@@ -53,7 +53,10 @@ fn a_class_with_a_docker_engine_is_named_to_a_job_that_needs_one() {
     ] {
         let (code, told) = called(Some(dir.path()), call);
         assert_eq!(code, 1);
-        assert!(told.trim_end().ends_with("; a class with a Docker engine serves it: `class:images`"), "{told}");
+        assert!(
+            told.trim_end().ends_with("; a class with a Docker engine serves it: `class:images`"),
+            "{told}"
+        );
     }
 }
 

@@ -4,11 +4,12 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
@@ -21,6 +22,7 @@ use nix::unistd::Pid;
 use super::network::Network;
 use super::order::Order;
 use crate::mounts::{self, Held, failed, mount_at};
+use crate::signals::wait;
 
 /// The subcommand that makes the namespace and waits for its first process.
 pub(crate) const SPACE_SUBCOMMAND: &str = "agent-docker-space";
@@ -37,7 +39,7 @@ pub(crate) fn space(dir: &Path) -> ExitCode {
 }
 
 fn try_space(dir: &Path) -> io::Result<ExitCode> {
-    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    end_with_parent()?;
     unshare(CloneFlags::CLONE_NEWPID).map_err(|errno| failed("unshare", dir, errno))?;
     let status = Command::new(Order::read(dir)?.executable).arg(FIRST_SUBCOMMAND).arg(dir).status()?;
     let code = status.code().or_else(|| Some(128 + status.signal()?)).unwrap_or(1);
@@ -50,7 +52,7 @@ pub(crate) fn first(dir: &Path) -> ExitCode {
 }
 
 fn try_first(dir: &Path) -> io::Result<ExitCode> {
-    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    end_with_parent()?;
     let order = Order::read(dir)?;
     see(&order)?;
     delegate_cgroups(Path::new("/sys/fs/cgroup"))?;
@@ -74,6 +76,16 @@ fn try_first(dir: &Path) -> io::Result<ExitCode> {
             Err(errno) => return Err(errno.into()),
         }
     }
+}
+
+/// The kernel kills this process once its parent has ended. A parent that had ended before is not noticed; but if the
+/// keeper had, the input is at its end, and a keeper that lives kills all that is below it.
+fn end_with_parent() -> io::Result<()> {
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    if wait(&[io::stdin().as_fd()], Instant::now()) {
+        return Err(io::Error::other("the keeper has ended"));
+    }
+    Ok(())
 }
 
 fn told(result: io::Result<ExitCode>) -> ExitCode {
