@@ -45,6 +45,8 @@ pub use order::View;
 
 /// How much longer than the engine the keeper may take.
 const MARGIN: Duration = Duration::from_secs(15);
+/// How long an agent that has to stop waits for its keeper. What asked it to stop kills it 5 s after its listener.
+const STOP_LIMIT: Duration = Duration::from_secs(3);
 /// How long a keeper may take to end its engine: its own limits, and its margin.
 const KEEPER_LIMIT: Duration = Duration::from_secs(40);
 /// How much of a process's arguments is read. A path has at most 4096 bytes.
@@ -129,7 +131,10 @@ impl Engine {
             None
         };
         match answer {
-            Some(Told::Ready) => {
+            Some(Told::Ready { unlimited }) => {
+                if let Some(reason) = unlimited {
+                    log.warn("docker engine cannot limit its containers", &[("reason", &reason)]);
+                }
                 let elapsed_ms = began.elapsed().as_millis();
                 log.info("docker engine started", &[("elapsed_ms", &elapsed_ms)]);
                 engine.show_default_socket();
@@ -137,12 +142,12 @@ impl Engine {
             }
             Some(Told::Failed { reason, words }) => {
                 log.warn("docker engine failed", &[("reason", &reason), ("last_words", &words)]);
-                engine.end(signals, log);
+                engine.end(false, signals, log);
                 Err(failed(&reason))
             }
             None => {
-                engine.end(signals, log);
                 let is_stop = signals.take_stops() > 0;
+                engine.end(is_stop, signals, log);
                 Err(if is_stop { Ending::interrupted() } else { failed("its keeper did not answer") })
             }
         }
@@ -212,15 +217,22 @@ impl Engine {
         }
     }
 
-    /// Ends the engine with everything in it, and removes what outlasts its processes.
-    pub(crate) fn end(mut self, signals: &Signals, log: &mut Log<impl Write>) {
+    /// Ends the engine with everything in it, and removes what outlasts its processes. An agent that stops has little
+    /// time left to say how it ended: its keeper then ends the engine alone, as after an agent that was killed. In a
+    /// container, the kernel ends both.
+    pub(crate) fn end(mut self, is_stopping: bool, signals: &Signals, log: &mut Log<impl Write>) {
         let began = Instant::now();
         let mut is_running = self.input.take().is_some();
-        while is_running && began.elapsed() < KEEPER_LIMIT {
+        let limit = if is_stopping { STOP_LIMIT } else { KEEPER_LIMIT };
+        while is_running && began.elapsed() < limit {
             signals.wait_for_child(LOOK);
             let is_reaped = processes::reap().iter().any(|(pid, _)| *pid == self.pid);
             // It may have been reaped with the listener's leftovers.
             is_running = !is_reaped && kill(self.pid, None).is_ok();
+        }
+        if is_running && is_stopping {
+            log.info("docker engine is left to its keeper", &[("pid", &self.pid.as_raw())]);
+            return;
         }
         if is_running {
             // The kernel then kills what is below it.

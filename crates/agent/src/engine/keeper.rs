@@ -42,12 +42,12 @@ const WORDS_BYTES: u64 = 2048;
 /// What the keeper tells its agent, in one line.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Told {
-    Ready,
-    /// Why there is no engine, and the last words of `dockerd`.
-    Failed {
-        reason: String,
-        words: String,
+    Ready {
+        /// Why containers may have no limits, if so.
+        unlimited: Option<String>,
     },
+    /// Why there is no engine, and the last words of `dockerd`.
+    Failed { reason: String, words: String },
 }
 
 /// Runs an engine until the input ends.
@@ -73,9 +73,12 @@ pub(crate) fn main(dir: &Path) -> ExitCode {
     if let Err(error) = make_new(dir, 0o700) {
         return failed(&mut output, &format!("{}: {error}", dir.display()), "");
     }
+    // Before the engine has a namespace of its own, which hides the processes that are to be moved. Without the right
+    // to it the engine may still run containers without limits.
+    let unlimited = cgroups::delegate().err().map(|error| error.to_string());
     let code = match Engine::start(&order, &input) {
         Ok(Some(engine)) => {
-            tell(&mut output, &Told::Ready);
+            tell(&mut output, &Told::Ready { unlimited });
             engine.keep(&order, &input)
         }
         Ok(None) => ExitCode::SUCCESS,

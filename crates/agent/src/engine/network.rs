@@ -26,6 +26,8 @@ const DEVICES: &str = "/sys/class/net";
 const BRIDGE: &str = "ecsr";
 /// The tables in which an engine has rules.
 const TABLES: [&str; 2] = ["filter", "nat"];
+/// How many ports an engine chooses from at least.
+const PORTS: u32 = 256;
 /// How long `iptables` waits for its lock, which others may hold.
 const LOCK_SECS: &str = "5";
 
@@ -47,10 +49,13 @@ impl Addresses {
     /// The length of one engine's part.
     const PART: u32 = 22;
 
+    fn parts(self) -> u32 {
+        1 << (Self::PART - self.prefix)
+    }
+
     /// The parts, each of one engine.
     fn networks(self) -> impl Iterator<Item = Network> {
-        let parts = 1_u32 << (Self::PART - self.prefix);
-        (0..parts).map(move |part| Network { base: self.base + (part << (32 - Self::PART)) })
+        (0..self.parts()).map(move |part| Network { base: self.base + (part << (32 - Self::PART)) })
     }
 }
 
@@ -138,6 +143,16 @@ impl Network {
             format!("--default-address-pool=base={base}/24,size=26")
         }));
         arguments
+    }
+
+    /// The ports that its engine chooses from, of all that may be chosen from: the first and the last. Engines share
+    /// some only where more run at once than parts of [`PORTS`] fit.
+    pub(super) fn ports(self, addresses: Addresses, (first, last): (u16, u16)) -> (u16, u16) {
+        let all = u32::from(last.saturating_sub(first)) + 1;
+        let parts = addresses.parts().min(all / PORTS).max(1);
+        let (len, own) = (all / parts, ((self.base - addresses.base) >> (32 - Addresses::PART)) % parts);
+        let port = |offset: u32| first.saturating_add(u16::try_from(offset).unwrap_or(u16::MAX));
+        (port(own * len), port((own + 1) * len - 1))
     }
 
     fn bridge(self) -> String {
@@ -278,6 +293,22 @@ mod tests {
                       9: br-other    inet 10.201.3.1/26\nnonsense\n";
         let network = Network { base: Ipv4Addr::new(10, 201, 4, 0).to_bits() };
         assert_eq!(bridges_in(listed, network), ["br-0123456789ab", "named"]);
+    }
+
+    #[test]
+    fn engines_choose_from_different_ports() {
+        let all = (32768, 60999);
+        let ports = |addresses: &str| -> Vec<_> {
+            let addresses: Addresses = addresses.parse().unwrap();
+            addresses.networks().map(|network| network.ports(addresses, all)).collect()
+        };
+        let of_64 = ports("10.201.0.0/16");
+        assert_eq!((of_64[0], of_64[63]), ((32768, 33208), (60551, 60991)));
+        assert!(of_64.windows(2).all(|pair| pair[0].1 < pair[1].0));
+        assert_eq!(ports("10.0.0.0/22"), [all]);
+        let of_many = ports("10.0.0.0/8");
+        assert!(of_many.iter().all(|(first, last)| *first >= all.0 && *last <= all.1 && last - first >= 255));
+        assert_eq!(of_many[0], of_many[110], "110 parts fit");
     }
 
     #[test]

@@ -220,6 +220,31 @@ fn the_engine_ends_though_its_keeper_is_killed() {
     assert_eq!(left_by(&dir, Some("10.213.")), Vec::<String>::new());
 }
 
+/// A job that keeps `dockerd` from answering and from ending.
+const STUCK: &str = r#"
+dir="${DOCKER_HOST#unix://}"; dir="${dir%/run/agent/docker.sock}/docker"
+for process in /proc/[0-9]*; do
+    if tr '\0' ' ' <"$process/cmdline" 2>/dev/null | grep -q "data-root=$dir/"; then kill -STOP "${process#/proc/}"; fi
+done
+echo 'engine is stuck'"#;
+
+#[test]
+fn an_agent_that_stops_says_how_it_ended_though_its_engine_does_not_end() {
+    let job = format!("{STUCK}\n{WAIT}");
+    let Some(agent) = with_job("10.217.0.0/22", &job) else { return };
+    let mut running = agent.env("ECSRUNNER_STOP_TIMEOUT_SECS", 6).start();
+    running.until("engine is stuck");
+    let dir = running.path("docker");
+    let began = Instant::now();
+    running.signal(Signal::SIGTERM);
+    running.until("docker engine is left to its keeper");
+    assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
+    let ended = running.end();
+    assert_eq!(ended.ending().1, "interrupted_busy", "{}", ended.text());
+    ecsrunner_agent::engine::clean_up(&dir, Instant::now() + Duration::from_secs(60)).unwrap();
+    assert_eq!(left_by(&dir, Some("10.217.")), Vec::<String>::new());
+}
+
 /// What a job does so that who cleans up reads without end, waits for ever, or removes what is another's.
 const TRAPS: &str = r#"
 dir="$(dirname "$DOCKER_HOST")"; dir="${dir#unix://}"; dir="${dir%/run/agent}/docker"
