@@ -11,11 +11,14 @@ pub(crate) mod first;
 pub(crate) mod keeper;
 mod network;
 mod order;
+mod tools;
 
 use std::env::split_paths;
+use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -24,7 +27,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ecsrunner_core::wire::exit::AgentExit;
-use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 
@@ -35,16 +37,20 @@ use crate::log::Log;
 use crate::mounts::DEFAULT_SOCKET;
 use crate::processes::{self, Status};
 use crate::signals::{Signals, wait};
+use first::SPACE_SUBCOMMAND;
 use keeper::{KEEPER_SUBCOMMAND, Told};
-use network::Tools;
 pub use network::{Addresses, AddressesError};
 use order::Order;
 pub use order::View;
 
 /// How much longer than the engine the keeper may take.
 const MARGIN: Duration = Duration::from_secs(15);
+/// How long an agent that has to stop waits for its keeper. What asked it to stop kills it 5 s after its listener.
+const STOP_LIMIT: Duration = Duration::from_secs(3);
 /// How long a keeper may take to end its engine: its own limits, and its margin.
 const KEEPER_LIMIT: Duration = Duration::from_secs(40);
+/// How much of a process's arguments is read. A path has at most 4096 bytes.
+const ARGUMENTS_LIMIT_BYTES: u64 = 16 * 1024;
 /// How often a keeper that ends is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -58,15 +64,19 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Starts it from an executable that handles the agent's subcommands.
+    /// Starts it from an executable that handles the agent's subcommands. `dir` is the engine's directory.
     ///
     /// # Errors
     ///
     /// The system's.
-    pub fn start(executable: &str, view: View) -> io::Result<Self> {
+    pub fn start(executable: &str, dir: &Path, view: View) -> io::Result<Self> {
+        if let Some(above) = dir.parent() {
+            fs::create_dir_all(above)?;
+        }
         // The child's handle is dropped: the agent itself reaps all children.
         let mut child = Command::new(executable)
             .arg(KEEPER_SUBCOMMAND)
+            .arg(dir)
             .process_group(0)
             .env_clear()
             .stdin(Stdio::piped())
@@ -111,7 +121,7 @@ impl Engine {
         let dockerd = program(config, "dockerd").ok_or_else(|| failed("no `dockerd` is in PATH"))?;
         let began = Instant::now();
         let order = |view| order(config, docker, account, dockerd, view);
-        let asked = Self::ask(config, keeper, order).map_err(|error| failed(&error.to_string()));
+        let asked = Self::ask(config, docker, keeper, order).map_err(|error| failed(&error.to_string()));
         let (engine, output) = asked?;
         let deadline = began + docker.limit + MARGIN;
         let answer = if Self::has_answer(&output, signals, deadline) {
@@ -121,7 +131,10 @@ impl Engine {
             None
         };
         match answer {
-            Some(Told::Ready) => {
+            Some(Told::Ready { unlimited }) => {
+                if let Some(reason) = unlimited {
+                    log.warn("docker engine cannot limit its containers", &[("reason", &reason)]);
+                }
                 let elapsed_ms = began.elapsed().as_millis();
                 log.info("docker engine started", &[("elapsed_ms", &elapsed_ms)]);
                 engine.show_default_socket();
@@ -129,12 +142,12 @@ impl Engine {
             }
             Some(Told::Failed { reason, words }) => {
                 log.warn("docker engine failed", &[("reason", &reason), ("last_words", &words)]);
-                engine.end(signals, log);
+                engine.end(false, signals, log);
                 Err(failed(&reason))
             }
             None => {
-                engine.end(signals, log);
                 let is_stop = signals.take_stops() > 0;
+                engine.end(is_stop, signals, log);
                 Err(if is_stop { Ending::interrupted() } else { failed("its keeper did not answer") })
             }
         }
@@ -142,12 +155,13 @@ impl Engine {
 
     fn ask(
         config: &Supervision,
+        docker: &DockerConfig,
         keeper: Option<Keeper>,
         order: impl FnOnce(View) -> Order,
     ) -> io::Result<(Self, ChildStdout)> {
         let keeper = match keeper {
             Some(keeper) => keeper,
-            None => Keeper::start(&config.executable, View::default())?,
+            None => Keeper::start(&config.executable, &docker.dir, View::default())?,
         };
         let Keeper { pid, mut input, output, view } = keeper;
         let order = order(view);
@@ -203,15 +217,22 @@ impl Engine {
         }
     }
 
-    /// Ends the engine with everything in it, and removes what outlasts its processes.
-    pub(crate) fn end(mut self, signals: &Signals, log: &mut Log<impl Write>) {
+    /// Ends the engine with everything in it, and removes what outlasts its processes. An agent that stops has little
+    /// time left to say how it ended: its keeper then ends the engine alone, as after an agent that was killed. In a
+    /// container, the kernel ends both.
+    pub(crate) fn end(mut self, is_stopping: bool, signals: &Signals, log: &mut Log<impl Write>) {
         let began = Instant::now();
         let mut is_running = self.input.take().is_some();
-        while is_running && began.elapsed() < KEEPER_LIMIT {
+        let limit = if is_stopping { STOP_LIMIT } else { KEEPER_LIMIT };
+        while is_running && began.elapsed() < limit {
             signals.wait_for_child(LOOK);
             let is_reaped = processes::reap().iter().any(|(pid, _)| *pid == self.pid);
             // It may have been reaped with the listener's leftovers.
             is_running = !is_reaped && kill(self.pid, None).is_ok();
+        }
+        if is_running && is_stopping {
+            log.info("docker engine is left to its keeper", &[("pid", &self.pid.as_raw())]);
+            return;
         }
         if is_running {
             // The kernel then kills what is below it.
@@ -219,7 +240,10 @@ impl Engine {
         }
         // Once its keeper is gone, what is left of an engine is below this process.
         processes::kill_leftovers(signals, None);
-        clean_up(&self.dir);
+        let _gone = fs::remove_file(&self.socket);
+        if let Err(error) = keeper::remove_rest(&self.dir) {
+            log.warn("docker engine not removed", &[("reason", &error.to_string())]);
+        }
         let elapsed_ms = began.elapsed().as_millis();
         log.info("docker engine removed", &[("elapsed_ms", &elapsed_ms), ("killed", &is_running)]);
     }
@@ -254,35 +278,49 @@ fn program(config: &Supervision, name: &str) -> Option<PathBuf> {
     found.into_iter().find(|program| program.is_file())
 }
 
-/// The keeper of an engine holds the lock of this file while it lives, and writes its id into it.
-fn lock_file(dir: &Path) -> PathBuf {
-    dir.join("keeper")
-}
-
-/// Ends the engine of a directory, if it still runs, and removes what it has left outside
-/// of that directory: networks, cgroups, its socket. Its agent must have ended.
-pub fn clean_up(dir: &Path) {
+/// Waits until the engine of a directory has ended, and removes what it has left outside of that directory: networks and
+/// cgroups. Its agent must have ended. A job is root and can change every file in the directory, so none of them is read.
+///
+/// # Errors
+///
+/// Something is left. Another call goes on.
+pub fn clean_up(dir: &Path, deadline: Instant) -> io::Result<()> {
     // A keeper whose agent is gone ends its engine by itself.
-    let deadline = Instant::now() + KEEPER_LIMIT;
-    while is_kept(dir) {
-        if Instant::now() >= deadline {
-            kill_keeper(dir);
+    let patience = Instant::now() + KEEPER_LIMIT;
+    while let Some(keeper) = keeper_of(dir)? {
+        let now = Instant::now();
+        if now >= deadline {
+            return Err(io::Error::other(format!("the Docker engine of {} has not ended", dir.display())));
+        }
+        if now >= patience {
+            // It may have ended by itself.
+            let _gone = kill(keeper, Signal::SIGKILL);
         }
         thread::sleep(LOOK);
     }
-    let Ok(order) = Order::read(dir) else { return };
-    keeper::remove_rest(&order, &Tools { environment: &order.environment });
+    keeper::remove_rest(dir)
 }
 
-fn is_kept(dir: &Path) -> bool {
-    let Ok(file) = File::open(lock_file(dir)) else { return false };
-    matches!(Flock::lock(file, FlockArg::LockSharedNonblock), Err((_, nix::errno::Errno::EWOULDBLOCK)))
-}
-
-fn kill_keeper(dir: &Path) {
-    let pid = fs::read_to_string(lock_file(dir)).ok().and_then(|text| text.trim().parse().ok());
-    if let Some(pid) = pid.filter(|pid| *pid > 1) {
-        // It may have ended by itself.
-        let _gone = kill(Pid::from_raw(pid), Signal::SIGKILL);
+/// Finds the keeper of an engine, or what it has started last, by its arguments. A process in another namespace is in a
+/// job's container.
+fn keeper_of(dir: &Path) -> io::Result<Option<Pid>> {
+    let (name, own) = (Order::cgroup(dir), fs::read_link("/proc/self/ns/pid")?);
+    for process in fs::read_dir("/proc")?.flatten() {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let mut line = Vec::new();
+        // It may have ended meanwhile. A longer line is not a keeper's.
+        let read = File::open(process.path().join("cmdline"))
+            .and_then(|file| file.take(ARGUMENTS_LIMIT_BYTES).read_to_end(&mut line));
+        let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+        let [_, subcommand, of, ..] = words[..] else { continue };
+        let is_keeper = [KEEPER_SUBCOMMAND, SPACE_SUBCOMMAND].iter().any(|it| it.as_bytes() == subcommand);
+        if read.is_ok()
+            && is_keeper
+            && Order::cgroup(Path::new(OsStr::from_bytes(of))) == name
+            && fs::read_link(process.path().join("ns/pid")).is_ok_and(|namespace| namespace == own)
+        {
+            return Ok(Some(Pid::from_raw(pid)));
+        }
     }
+    Ok(None)
 }

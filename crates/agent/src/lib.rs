@@ -91,7 +91,7 @@ pub fn subcommand(arguments: &[OsString]) -> Option<ExitCode> {
             let lookup = |name: &str| env::var_os(name);
             Some(ExitCode::from(container_hook(agent_dir, lookup, io::stdin().lock(), io::stdout())))
         }
-        [first] if first == KEEPER_SUBCOMMAND => Some(engine::keeper::main()),
+        [first, dir] if first == KEEPER_SUBCOMMAND => Some(engine::keeper::main(Path::new(dir))),
         [first, dir] if first == SPACE_SUBCOMMAND => Some(engine::first::space(Path::new(dir))),
         [first, dir] if first == FIRST_SUBCOMMAND => Some(engine::first::first(Path::new(dir))),
         [first, uid, program, arguments @ ..] if first == SERVICE_SUBCOMMAND => {

@@ -89,7 +89,7 @@ pub(crate) fn supervise(
     };
     let ending = supervisor.run(account.as_ref(), &taken.jit);
     if let Some(engine) = supervisor.engine.take() {
-        engine.end(signals, supervisor.log);
+        engine.end(supervisor.signals_seen > 0, signals, supervisor.log);
     }
     ending
 }

@@ -1,6 +1,7 @@
 //! Counts what a server that has ended left behind, by its state directory.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use ecsrunner_agent::engine;
@@ -15,6 +16,9 @@ use crate::compute::{DOCKER, leftovers};
 use crate::embedded::Embedded;
 use crate::state_dir::StateDir;
 use crate::task::{TaskDir, TaskStatus};
+
+/// How long one task's Docker engine may take to end.
+const ENGINE_LIMIT: Duration = Duration::from_secs(60);
 
 /// What is left. All counts are zero once every job is done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,7 +62,10 @@ pub fn kill_tasks(state: &Path) {
             if let Err(error) = dir.signal(Signal::SIGKILL) {
                 warn!(task = %dir.path().display(), %error, "a task could not be killed");
             }
-            engine::clean_up(&dir.path().join(DOCKER));
+            let deadline = Instant::now() + ENGINE_LIMIT;
+            if let Err(error) = engine::clean_up(&dir.path().join(DOCKER), deadline) {
+                warn!(task = %dir.path().display(), %error, "a task's Docker engine could not be removed");
+            }
             leftovers::kill_all(dir.path(), None);
         }
     }

@@ -202,13 +202,14 @@ pub fn run(
         Err(error) => return failed("read how it is confined", &error.into()),
     };
     // A Docker engine cannot work in what confines a job.
-    let has_engine = lookup(environment::DOCKER_DIR).is_some();
-    let keeper = has_engine.then(|| Keeper::start(executable, confinement.engine_view(&dir.0))).transpose();
+    let engine_dir = lookup(environment::DOCKER_DIR).map(PathBuf::from);
+    let start = |engine: &PathBuf| Keeper::start(executable, engine, confinement.engine_view(&dir.0));
+    let keeper = engine_dir.as_ref().map(start).transpose();
     let keeper = match keeper {
         Ok(keeper) => keeper,
         Err(error) => return failed("start the keeper of its Docker engine", &error),
     };
-    let socket = has_engine.then(|| dir.0.join(AGENT).join("docker.sock"));
+    let socket = engine_dir.map(|_| dir.0.join(AGENT).join("docker.sock"));
     let own_user = lookup(environment::RUNNER_UID).is_some();
     if let Err(error) = confinement.enter(&dir.0, own_user, socket.as_deref()) {
         return failed("be confined", &error);

@@ -1,11 +1,55 @@
-//! The cgroups of an engine's containers, which outlast containers that were killed.
+//! The cgroups of an engine's containers: what lets containers have limits, and the removal of
+//! cgroups, which outlast containers that were killed.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+
+use crate::mounts::make_new;
 
 const CGROUPS: &str = "/sys/fs/cgroup";
 /// How deep containers nest their cgroups.
 const MAX_DEPTH: u32 = 8;
+
+/// How often processes are moved before they are too many. Each round finds those that others have started meanwhile.
+const MAX_ROUNDS: u32 = 50;
+
+/// Lets containers have limits where this process is in a container with cgroups of its own
+/// (version 2): the kernel allows controllers below a cgroup only if no process is directly in
+/// it. Docker's own image for an engine in a container does the same.
+///
+/// Only a process of the container's own namespace of processes can do it: the kernel shows
+/// others the id 0, which means the process that writes it.
+pub(super) fn delegate() -> io::Result<()> {
+    let root = Path::new(CGROUPS);
+    // A machine's own topmost cgroup has no type, and no such rule.
+    if !root.join("cgroup.type").exists() {
+        return Ok(());
+    }
+    let Ok(controllers) = fs::read_to_string(root.join("cgroup.controllers")) else { return Ok(()) };
+    let controllers: Vec<String> = controllers.split_whitespace().map(|name| format!("+{name}")).collect();
+    delegate_in(root, || fs::write(root.join("cgroup.subtree_control"), controllers.join(" ")))
+}
+
+/// `enable` fails with `EBUSY` as long as processes are directly in `root`.
+fn delegate_in(root: &Path, mut enable: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    let leaf = root.join("ecsrunner-processes");
+    for _ in 0..MAX_ROUNDS {
+        match enable() {
+            Err(error) if error.raw_os_error() == Some(Errno::EBUSY as i32) => {}
+            done => return done,
+        }
+        make_new(&leaf, 0o755)?;
+        let processes = fs::read_to_string(root.join("cgroup.procs"))?;
+        for process in processes.lines().filter(|process| *process != "0") {
+            // It may have ended meanwhile.
+            let _gone = fs::write(leaf.join("cgroup.procs"), process);
+        }
+    }
+    enable()
+}
 
 /// Removes a cgroup and all below it, from each hierarchy. Returns whether it is gone: one with processes stays.
 pub(super) fn remove(name: &str) -> bool {
@@ -39,6 +83,27 @@ fn directories(dir: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processes_are_moved_until_controllers_can_be_given() {
+        let root = tempfile::tempdir().unwrap();
+        let list = |processes: &str| fs::write(root.path().join("cgroup.procs"), processes).unwrap();
+        list("0\n12\n");
+        let mut rounds = 0;
+        delegate_in(root.path(), || {
+            rounds += 1;
+            if rounds == 3 {
+                return Ok(());
+            }
+            // Another process has been started.
+            list(&format!("0\n{}\n", 12 + rounds));
+            Err(Errno::EBUSY.into())
+        })
+        .unwrap();
+        assert_eq!(fs::read_to_string(root.path().join("ecsrunner-processes/cgroup.procs")).unwrap(), "14");
+        let error = delegate_in(root.path(), || Err(Errno::EBUSY.into())).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(Errno::EBUSY as i32));
+    }
 
     #[test]
     fn the_cgroups_of_one_engine_are_removed_from_each_hierarchy() {

@@ -4,11 +4,12 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
@@ -21,6 +22,7 @@ use nix::unistd::Pid;
 use super::network::Network;
 use super::order::Order;
 use crate::mounts::{self, Held, failed, mount_at};
+use crate::signals::wait;
 
 /// The subcommand that makes the namespace and waits for its first process.
 pub(crate) const SPACE_SUBCOMMAND: &str = "agent-docker-space";
@@ -37,7 +39,7 @@ pub(crate) fn space(dir: &Path) -> ExitCode {
 }
 
 fn try_space(dir: &Path) -> io::Result<ExitCode> {
-    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    end_with_parent()?;
     unshare(CloneFlags::CLONE_NEWPID).map_err(|errno| failed("unshare", dir, errno))?;
     let status = Command::new(Order::read(dir)?.executable).arg(FIRST_SUBCOMMAND).arg(dir).status()?;
     let code = status.code().or_else(|| Some(128 + status.signal()?)).unwrap_or(1);
@@ -50,10 +52,9 @@ pub(crate) fn first(dir: &Path) -> ExitCode {
 }
 
 fn try_first(dir: &Path) -> io::Result<ExitCode> {
-    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    end_with_parent()?;
     let order = Order::read(dir)?;
     see(&order)?;
-    delegate_cgroups(Path::new("/sys/fs/cgroup"))?;
     // The child's handle is dropped: every child is reaped below, most of them orphans.
     let id = dockerd(&order)?.spawn()?.id();
     let dockerd = Pid::from_raw(i32::try_from(id).map_err(io::Error::other)?);
@@ -74,6 +75,16 @@ fn try_first(dir: &Path) -> io::Result<ExitCode> {
             Err(errno) => return Err(errno.into()),
         }
     }
+}
+
+/// The kernel kills this process once its parent has ended. A parent that had ended before is not noticed; but if the
+/// keeper had, the input is at its end, and a keeper that lives kills all that is below it.
+fn end_with_parent() -> io::Result<()> {
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    if wait(&[io::stdin().as_fd()], Instant::now()) {
+        return Err(io::Error::other("the keeper has ended"));
+    }
+    Ok(())
 }
 
 fn told(result: io::Result<ExitCode>) -> ExitCode {
@@ -97,12 +108,10 @@ fn dockerd(order: &Order) -> io::Result<Command> {
         // Another driver asks the machine's systemd, which knows the processes of this namespace by other ids.
         .arg("--exec-opt=native.cgroupdriver=cgroupfs")
         .arg(format!("--cgroup-parent=/{}", Order::cgroup(&order.dir)));
-    if order.addresses.is_some() {
-        // The machine's own `daemon.json` is for the machine's own engine.
-        let file = order.dir.join("daemon.json");
-        fs::write(&file, "{}")?;
-        command.arg(format!("--config-file={}", file.display()));
-    }
+    // The machine's own `daemon.json` is for the machine's own engine.
+    let file = order.dir.join("daemon.json");
+    fs::write(&file, "{}")?;
+    command.arg(format!("--config-file={}", file.display()));
     if let Some(network) = Network::of(&order.dir) {
         command.args(network.arguments());
     }
@@ -140,31 +149,20 @@ fn see(order: &Order) -> io::Result<()> {
     let (proc, flags) = (Path::new("/proc"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC);
     mount(Some("proc"), proc, Some("proc"), flags, None::<&str>)
         .map_err(|errno| failed("mount", proc, errno))?;
+    show_own_ports(order)?;
     mounts::private_run(None)
 }
 
-/// Lets containers have limits where this process is in a container with cgroups of its own
-/// (version 2): the kernel allows controllers below a cgroup only if no process is directly in
-/// it. Docker's own image for an engine in a container does the same.
-fn delegate_cgroups(root: &Path) -> io::Result<()> {
-    // A machine's own topmost cgroup has no type, and no such rule.
-    if !root.join("cgroup.type").exists() {
-        return Ok(());
-    }
-    let Ok(controllers) = fs::read_to_string(root.join("cgroup.controllers")) else { return Ok(()) };
-    let controllers: Vec<String> = controllers.split_whitespace().map(|name| format!("+{name}")).collect();
-    let enable = || fs::write(root.join("cgroup.subtree_control"), controllers.join(" "));
-    match enable() {
-        Err(error) if error.raw_os_error() == Some(Errno::EBUSY as i32) => {
-            let leaf = root.join("ecsrunner-processes");
-            mounts::make_new(&leaf, 0o755)?;
-            for process in fs::read_to_string(root.join("cgroup.procs"))?.lines() {
-                // It may have ended meanwhile.
-                let _gone = fs::write(leaf.join("cgroup.procs"), process);
-            }
-            enable()
-        }
-        // Without the right to it the engine may still run containers without limits.
-        _ => Ok(()),
-    }
+/// `dockerd` reads there from which ports it chooses those that a job leaves open, from the first one on, and gives up
+/// after a few that another engine has. So each engine sees others.
+fn show_own_ports(order: &Order) -> io::Result<()> {
+    let (Some(addresses), Some(network)) = (order.addresses, Network::of(&order.dir)) else { return Ok(()) };
+    let range = Path::new("/proc/sys/net/ipv4/ip_local_port_range");
+    let text = fs::read_to_string(range)?;
+    let mut ports = text.split_whitespace().filter_map(|port| port.parse().ok());
+    let (Some(first), Some(last)) = (ports.next(), ports.next()) else { return Ok(()) };
+    let (first, last) = network.ports(addresses, (first, last));
+    let file = order.dir.join("ports");
+    fs::write(&file, format!("{first}\t{last}\n"))?;
+    mount_at(Some(&file), range, MsFlags::MS_BIND)
 }

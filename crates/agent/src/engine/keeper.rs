@@ -1,7 +1,8 @@
 //! The keeper: the process that starts an engine, waits until it answers, and ends it.
 //!
 //! It is not the agent, so that an engine ends also where the agent is killed: the keeper
-//! then reads the end of its input. It runs as root, outside of what confines a job.
+//! then reads the end of its input. It runs as root, outside of what confines a job. Who
+//! cleans up after an engine finds its keeper by the keeper's arguments.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
@@ -12,19 +13,19 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::fcntl::{Flock, FlockArg};
 use nix::sys::prctl;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use serde::{Deserialize, Serialize};
 
 use super::first::{END_LIMIT, SPACE_SUBCOMMAND};
-use super::network::{self, Network, Tools};
+use super::network::{self, Network};
 use super::order::Order;
 use super::{api, cgroups};
 use crate::mounts::make_new;
+use crate::processes;
 use crate::signals::wait;
 
-/// The subcommand of the keeper, which reads its [`Order`] from standard input.
+/// The subcommand of the keeper, which reads its [`Order`] from standard input. Its argument is the engine's directory.
 pub(crate) const KEEPER_SUBCOMMAND: &str = "agent-docker";
 
 /// How often an engine that starts is asked whether it is ready.
@@ -41,16 +42,16 @@ const WORDS_BYTES: u64 = 2048;
 /// What the keeper tells its agent, in one line.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Told {
-    Ready,
-    /// Why there is no engine, and the last words of `dockerd`.
-    Failed {
-        reason: String,
-        words: String,
+    Ready {
+        /// Why containers may have no limits, if so.
+        unlimited: Option<String>,
     },
+    /// Why there is no engine, and the last words of `dockerd`.
+    Failed { reason: String, words: String },
 }
 
 /// Runs an engine until the input ends.
-pub(crate) fn main() -> ExitCode {
+pub(crate) fn main(dir: &Path) -> ExitCode {
     let (input, mut output) = (io::stdin(), io::stdout());
     let mut line = String::new();
     // Without an order, as for a task whose boot item never comes, there is nothing to do.
@@ -65,21 +66,27 @@ pub(crate) fn main() -> ExitCode {
     if let Err(errno) = prctl::set_child_subreaper(true) {
         return failed(&mut output, &format!("its processes cannot be waited for: {errno}"), "");
     }
-    // Held until this process ends.
-    let _lock = match lock(&order.dir) {
-        Ok(lock) => lock,
-        Err(error) => return failed(&mut output, &format!("{}: {error}", order.dir.display()), ""),
-    };
-    let tools = Tools { environment: &order.environment };
-    let code = match Engine::start(&order, &tools, &input) {
+    // An agent that has ended since needs no engine.
+    if wait(&[input.as_fd()], Instant::now()) {
+        return ExitCode::SUCCESS;
+    }
+    if let Err(error) = make_new(dir, 0o700) {
+        return failed(&mut output, &format!("{}: {error}", dir.display()), "");
+    }
+    // Before the engine has a namespace of its own, which hides the processes that are to be moved. Without the right
+    // to it the engine may still run containers without limits.
+    let unlimited = cgroups::delegate().err().map(|error| error.to_string());
+    let code = match Engine::start(&order, &input) {
         Ok(Some(engine)) => {
-            tell(&mut output, &Told::Ready);
+            tell(&mut output, &Told::Ready { unlimited });
             engine.keep(&order, &input)
         }
         Ok(None) => ExitCode::SUCCESS,
-        Err(reason) => failed(&mut output, &reason, &last_words(&order.dir)),
+        Err(reason) => failed(&mut output, &reason, &last_words(dir)),
     };
-    remove_rest(&order, &tools);
+    // Who comes after the keeper tries again.
+    let _left = remove_rest(dir);
+    let _gone = fs::remove_file(&order.socket);
     code
 }
 
@@ -95,29 +102,16 @@ fn failed(output: &mut impl Write, reason: &str, words: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Makes the engine's directory, which only root can enter, and takes its lock.
-fn lock(dir: &Path) -> io::Result<Flock<File>> {
-    fs::create_dir_all(dir)?;
-    make_new(dir, 0o700)?;
-    let file = File::options().create(true).truncate(false).write(true).open(super::lock_file(dir))?;
-    let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno)?;
-    lock.set_len(0)?;
-    write!(lock, "{}", std::process::id())?;
-    Ok(lock)
-}
-
 struct Engine {
     space: Child,
 }
 
 impl Engine {
     /// Returns nothing if the input ended meanwhile, or why there is no engine.
-    fn start(order: &Order, tools: &Tools<'_>, input: &io::Stdin) -> Result<Option<Self>, String> {
-        // What is made from here on is found and removed by it.
+    fn start(order: &Order, input: &io::Stdin) -> Result<Option<Self>, String> {
         order.write().map_err(|error| format!("its order cannot be written: {error}"))?;
         if let Some(addresses) = order.addresses {
-            Network::take(addresses, &order.dir, tools)
-                .map_err(|error| format!("it has no network: {error}"))?;
+            Network::take(addresses, &order.dir).map_err(|error| format!("it has no network: {error}"))?;
         }
         let mut engine = Self::spawn(order).map_err(|error| format!("it cannot be started: {error}"))?;
         let deadline = Instant::now() + Duration::from_secs(order.limit_secs);
@@ -192,6 +186,8 @@ impl Engine {
         // The first process is gone only after all others of its namespace.
         let deadline = Instant::now() + KILL_LIMIT;
         while waitpid(None, Some(WaitPidFlag::WNOHANG)).is_ok() && Instant::now() < deadline {
+            // It may not yet have asked to end with what has just been killed.
+            processes::kill_descendants(None);
             thread::sleep(LOOK);
         }
         reason.to_owned()
@@ -207,15 +203,18 @@ fn give(order: &Order) -> io::Result<()> {
     fs::set_permissions(&order.socket, fs::Permissions::from_mode(0o600))
 }
 
-/// Removes what outlasts the engine's processes.
-pub(super) fn remove_rest(order: &Order, tools: &Tools<'_>) {
-    network::remove(&order.dir, &order.data(), tools);
-    let deadline = Instant::now() + KILL_LIMIT;
+/// Removes what outlasts the processes of a directory's engine. Reads nothing that a job could have changed.
+pub(super) fn remove_rest(dir: &Path) -> io::Result<()> {
+    let removed = network::remove(dir);
+    let (cgroup, deadline) = (Order::cgroup(dir), Instant::now() + KILL_LIMIT);
     // Processes that were killed leave it only when the kernel has ended them.
-    while !cgroups::remove(&Order::cgroup(&order.dir)) && Instant::now() < deadline {
+    while !cgroups::remove(&cgroup) {
+        if Instant::now() >= deadline {
+            return removed.and(Err(io::Error::other(format!("the cgroup {cgroup} still has processes"))));
+        }
         thread::sleep(LOOK);
     }
-    let _gone = fs::remove_file(&order.socket);
+    removed
 }
 
 /// The end of the engine's log, on one line.

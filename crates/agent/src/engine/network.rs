@@ -2,23 +2,34 @@
 //! addresses of its own.
 //!
 //! An engine that makes its own firewall rules empties the chains of every other engine
-//! when it starts. So `dockerd` makes none here. Three rules for all addresses of the
+//! when it starts. So `dockerd` makes none here. A few rules for all addresses of the
 //! engine take their place, and `docker-proxy` serves published ports.
+//!
+//! A job is root and can change every file of its engine. So no file says what an engine has:
+//! its bridge has a hardware address that follows from the engine's directory, its rules have
+//! the bridge's name as a comment, and other bridges are its own if their address is.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::order::Order;
+use super::tools::run;
+
 const DEVICES: &str = "/sys/class/net";
-/// Docker's names for the bridges of networks begin so; 12 digits of the network's id follow.
-const OF_NETWORK: &str = "br-";
+/// The names of engines' bridges begin so; 8 digits of the first address follow.
+const BRIDGE: &str = "ecsr";
+/// The tables in which an engine has rules.
+const TABLES: [&str; 2] = ["filter", "nat"];
+/// How many ports an engine chooses from at least.
+const PORTS: u32 = 256;
+/// How long `iptables` waits for its lock, which others may hold.
+const LOCK_SECS: &str = "5";
 
 /// Addresses for the engines of a machine, such as `10.201.0.0/16`. Each engine takes 1024.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,10 +49,13 @@ impl Addresses {
     /// The length of one engine's part.
     const PART: u32 = 22;
 
+    fn parts(self) -> u32 {
+        1 << (Self::PART - self.prefix)
+    }
+
     /// The parts, each of one engine.
     fn networks(self) -> impl Iterator<Item = Network> {
-        let parts = 1_u32 << (Self::PART - self.prefix);
-        (0..parts).map(move |part| Network { base: self.base + (part << (32 - Self::PART)) })
+        (0..self.parts()).map(move |part| Network { base: self.base + (part << (32 - Self::PART)) })
     }
 }
 
@@ -78,23 +92,23 @@ impl<'de> Deserialize<'de> for Addresses {
 }
 
 /// One engine's part of the addresses. The default network has the first 256 of them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Network {
     base: u32,
 }
 
 impl Network {
-    const FILE: &str = "network.json";
-
     /// Takes the first part that no other engine has. The name of the bridge is the lock: the kernel gives each
     /// name once.
-    pub(super) fn take(addresses: Addresses, dir: &Path, tools: &Tools<'_>) -> io::Result<Self> {
+    pub(super) fn take(addresses: Addresses, dir: &Path) -> io::Result<Self> {
+        let owner = hardware_address(dir);
         for network in addresses.networks() {
             let bridge = network.bridge();
-            match tools.run("ip", &["link", "add", "name", &bridge, "type", "bridge"]) {
-                Ok(()) => {
-                    fs::write(dir.join(Self::FILE), serde_json::to_vec(&network)?)?;
-                    network.set_up(tools)?;
+            match run("ip", &["link", "add", "name", &bridge, "address", &owner, "type", "bridge"]) {
+                Ok(_) => {
+                    // A job may have removed its engine's bridge, so that nothing led to these.
+                    network.remove_rules()?;
+                    network.set_up(addresses)?;
                     return Ok(network);
                 }
                 Err(_) if Path::new(DEVICES).join(&bridge).exists() => {}
@@ -104,11 +118,17 @@ impl Network {
         Err(io::Error::other(format!("all of {addresses} is in use by other Docker engines")))
     }
 
-    fn set_up(self, tools: &Tools<'_>) -> io::Result<()> {
+    fn set_up(self, addresses: Addresses) -> io::Result<()> {
         let (bridge, address) = (self.bridge(), format!("{}/24", Ipv4Addr::from_bits(self.base + 1)));
-        tools.run("ip", &["address", "add", &address, "dev", &bridge])?;
-        tools.run("ip", &["link", "set", &bridge, "up"])?;
-        self.rules().iter().try_for_each(|rule| rule.apply("-I", tools))
+        run("ip", &["address", "add", &address, "dev", &bridge])?;
+        run("ip", &["link", "set", &bridge, "up"])?;
+        // Each is put before those that are there.
+        self.rules(addresses).iter().rev().try_for_each(|(table, rule)| {
+            let mut words = vec!["-w", LOCK_SECS, "-t", table, "-I"];
+            words.extend(rule.split(' '));
+            words.extend(["-m", "comment", "--comment", &bridge]);
+            run("iptables", &words).map(drop)
+        })
     }
 
     /// What `dockerd` is told.
@@ -125,101 +145,107 @@ impl Network {
         arguments
     }
 
-    fn bridge(self) -> String {
-        format!("ecsr{:08x}", self.base)
+    /// The ports that its engine chooses from, of all that may be chosen from: the first and the last. Engines share
+    /// some only where more run at once than parts of [`PORTS`] fit.
+    pub(super) fn ports(self, addresses: Addresses, (first, last): (u16, u16)) -> (u16, u16) {
+        let all = u32::from(last.saturating_sub(first)) + 1;
+        let parts = addresses.parts().min(all / PORTS).max(1);
+        let (len, own) = (all / parts, ((self.base - addresses.base) >> (32 - Addresses::PART)) % parts);
+        let port = |offset: u32| first.saturating_add(u16::try_from(offset).unwrap_or(u16::MAX));
+        (port(own * len), port((own + 1) * len - 1))
     }
 
-    /// What its containers send leaves the machine with the machine's address, and answers come back.
-    fn rules(self) -> [Rule; 3] {
-        let all = format!("{}/{}", Ipv4Addr::from_bits(self.base), Addresses::PART);
-        let rule = |chain: [&'static str; 3], words: &[&str]| Rule {
-            chain,
-            words: words.iter().map(|word| (*word).to_owned()).collect(),
-        };
-        let forward = ["-t", "filter", "FORWARD"];
+    fn bridge(self) -> String {
+        format!("{BRIDGE}{:08x}", self.base)
+    }
+
+    fn of_bridge(name: &str) -> Option<Self> {
+        let base = u32::from_str_radix(name.strip_prefix(BRIDGE)?, 16).ok()?;
+        Some(Self { base }).filter(|network| network.bridge() == name)
+    }
+
+    /// What its containers send leaves the machine with the machine's address, and answers come back. Nothing
+    /// of it reaches another engine's containers. Each with its table, in the order in which they apply.
+    fn rules(self, addresses: Addresses) -> [(&'static str, String); 5] {
+        let own = format!("{}/{}", Ipv4Addr::from_bits(self.base), Addresses::PART);
         [
-            rule(["-t", "nat", "POSTROUTING"], &["-s", &all, "!", "-d", &all, "-j", "MASQUERADE"]),
-            rule(forward, &["-s", &all, "-j", "ACCEPT"]),
-            rule(
-                forward,
-                &["-d", &all, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT"],
-            ),
+            ("nat", format!("POSTROUTING -s {own} ! -d {own} -j MASQUERADE")),
+            ("filter", format!("FORWARD -s {own} -d {own} -j ACCEPT")),
+            ("filter", format!("FORWARD -s {own} -d {addresses} -j DROP")),
+            ("filter", format!("FORWARD -s {own} -j ACCEPT")),
+            ("filter", format!("FORWARD -d {own} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")),
         ]
     }
 
-    /// What was taken for the engine of this directory, if anything was.
+    /// What was taken for the engine of this directory.
     pub(super) fn of(dir: &Path) -> Option<Self> {
-        serde_json::from_slice(&fs::read(dir.join(Self::FILE)).ok()?).ok()
+        let owner = hardware_address(dir);
+        let is_owners = |name: &str| {
+            let address = fs::read_to_string(Path::new(DEVICES).join(name).join("address"));
+            address.is_ok_and(|address| address.trim() == owner)
+        };
+        let devices = fs::read_dir(DEVICES).into_iter().flatten().flatten();
+        let names = devices.map(|device| device.file_name().to_string_lossy().into_owned());
+        names.filter(|name| is_owners(name)).find_map(|name| Self::of_bridge(&name))
     }
 
-    fn release(dir: &Path, tools: &Tools<'_>) {
-        let Some(network) = Self::of(dir) else { return };
-        // What is not there any more needs no removal.
-        for rule in network.rules() {
-            let _gone = rule.apply("-D", tools);
+    /// The bridge is last: as long as it is there, what is left is found.
+    fn release(self) -> io::Result<()> {
+        self.remove_rules()?;
+        let bridge = self.bridge();
+        for made in bridges_in(&run("ip", &["-o", "-4", "address", "show", "type", "bridge"])?, self) {
+            if made != bridge {
+                run("ip", &["link", "delete", "dev", &made])?;
+            }
         }
-        let _gone = tools.run("ip", &["link", "delete", &network.bridge()]);
-        let _gone = fs::remove_file(dir.join(Self::FILE));
+        run("ip", &["link", "delete", "dev", &bridge]).map(drop)
     }
-}
 
-struct Rule {
-    /// `-t`, the table, the chain.
-    chain: [&'static str; 3],
-    words: Vec<String>,
-}
-
-impl Rule {
-    /// `action` is `-I` or `-D`.
-    fn apply(&self, action: &str, tools: &Tools<'_>) -> io::Result<()> {
-        let [option, table, chain] = self.chain;
-        let mut words = vec!["-w", option, table, action, chain];
-        words.extend(self.words.iter().map(String::as_str));
-        tools.run("iptables", &words)
-    }
-}
-
-/// The programs that change networks.
-pub(super) struct Tools<'a> {
-    pub(super) environment: &'a [(String, OsString)],
-}
-
-impl Tools<'_> {
-    fn run(&self, program: &str, words: &[&str]) -> io::Result<()> {
-        let variables = self.environment.iter().map(|(name, value)| (name, value));
-        let output = Command::new(program)
-            .args(words)
-            .env_clear()
-            .envs(variables)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| {
-                io::Error::new(error.kind(), format!("`{program}` cannot be started: {error}"))
-            })?;
-        if output.status.success() {
-            return Ok(());
+    fn remove_rules(self) -> io::Result<()> {
+        let comment = self.bridge();
+        for table in TABLES {
+            let rules = run("iptables", &["-w", LOCK_SECS, "-t", table, "-S"])?;
+            for rule in rules.lines().filter_map(|line| line.strip_prefix("-A ")) {
+                let words: Vec<&str> = rule.split(' ').map(|word| word.trim_matches('"')).collect();
+                if words.windows(2).any(|pair| pair == ["--comment", &comment]) {
+                    run("iptables", &[&["-w", LOCK_SECS, "-t", table, "-D"][..], &words].concat())?;
+                }
+            }
         }
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(io::Error::other(format!("`{program} {}` failed: {}", words.join(" "), said.trim())))
+        Ok(())
+    }
+
+    fn has(self, address: Ipv4Addr) -> bool {
+        address.to_bits() >> (32 - Addresses::PART) == self.base >> (32 - Addresses::PART)
     }
 }
 
-/// Removes the networks that an engine has left: its own bridge, and those of networks that jobs made. The engine's own
-/// database names these, so that no other engine's are touched.
-pub(super) fn remove(dir: &Path, data: &Path, tools: &Tools<'_>) {
-    let database = fs::read(data.join("network/files/local-kv.db")).unwrap_or_default();
-    for device in fs::read_dir(DEVICES).into_iter().flatten().flatten() {
-        let name = device.file_name().to_string_lossy().into_owned();
-        let id = name.strip_prefix(OF_NETWORK).filter(|id| is_network_id(id));
-        if id.is_some_and(|id| database.windows(id.len()).any(|bytes| bytes == id.as_bytes())) {
-            let _gone = tools.run("ip", &["link", "delete", &name]);
-        }
-    }
-    Network::release(dir, tools);
+/// The hardware address of an engine's own bridge: one that no maker of hardware gives, from a hash (FNV-1a) of the
+/// name that the engine has on this machine.
+fn hardware_address(dir: &Path) -> String {
+    let hash = Order::cgroup(dir).bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let [a, b, c, d, e, ..] = hash.to_be_bytes();
+    format!("02:{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}")
 }
 
-fn is_network_id(id: &str) -> bool {
-    id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+/// The bridges with an address of a network, from the lines of `ip -o -4 address`: a number, the name, `inet`, the
+/// address with its length.
+fn bridges_in(listed: &str, network: Network) -> Vec<String> {
+    let named = |line: &str| {
+        let mut words = line.split_whitespace().skip(1);
+        let (name, address) = (words.next()?, words.nth(1)?);
+        let address: Ipv4Addr = address.split('/').next()?.parse().ok()?;
+        network.has(address).then(|| name.to_owned())
+    };
+    listed.lines().filter_map(named).collect()
+}
+
+/// Removes the networks that an engine has left: its own bridge and rules, and the bridges of networks that a job made
+/// from its addresses.
+pub(super) fn remove(dir: &Path) -> io::Result<()> {
+    Network::of(dir).map_or(Ok(()), Network::release)
 }
 
 #[cfg(test)]
@@ -245,6 +271,61 @@ mod tests {
             ]
         );
         assert_eq!("10.0.0.0/22".parse::<Addresses>().unwrap().networks().count(), 1);
+    }
+
+    #[test]
+    fn an_engines_bridge_is_known_by_the_engines_directory_and_no_other_is() {
+        let address = hardware_address(Path::new("/state/tasks/0123/docker"));
+        assert_eq!(address, "02:ea:9f:54:70:04");
+        assert_ne!(address, hardware_address(Path::new("/state/tasks/0124/docker")));
+        let network = Network { base: 0x0ac9_0000 };
+        assert_eq!(Network::of_bridge("ecsr0ac90000"), Some(network));
+        for other in ["ecsrac90000", "ecsr0AC90000", "ecsr", "br-0ac90000", "docker0"] {
+            assert_eq!(Network::of_bridge(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn bridges_are_an_engines_own_by_their_address_whatever_their_name_is() {
+        let listed = "4: eth0    inet 10.201.8.1/24 brd 10.201.8.255 scope global eth0\\       valid_lft forever\n\
+                      7: br-0123456789ab    inet 10.201.5.1/26 scope global br-0123456789ab\\  valid_lft forever\n\
+                      8: named    inet 10.201.7.193/26 brd 10.201.7.255 scope global named\\  valid_lft forever\n\
+                      9: br-other    inet 10.201.3.1/26\nnonsense\n";
+        let network = Network { base: Ipv4Addr::new(10, 201, 4, 0).to_bits() };
+        assert_eq!(bridges_in(listed, network), ["br-0123456789ab", "named"]);
+    }
+
+    #[test]
+    fn engines_choose_from_different_ports() {
+        let all = (32768, 60999);
+        let ports = |addresses: &str| -> Vec<_> {
+            let addresses: Addresses = addresses.parse().unwrap();
+            addresses.networks().map(|network| network.ports(addresses, all)).collect()
+        };
+        let of_64 = ports("10.201.0.0/16");
+        assert_eq!((of_64[0], of_64[63]), ((32768, 33208), (60551, 60991)));
+        assert!(of_64.windows(2).all(|pair| pair[0].1 < pair[1].0));
+        assert_eq!(ports("10.0.0.0/22"), [all]);
+        let of_many = ports("10.0.0.0/8");
+        assert!(of_many.iter().all(|(first, last)| *first >= all.0 && *last <= all.1 && last - first >= 255));
+        assert_eq!(of_many[0], of_many[110], "110 parts fit");
+    }
+
+    #[test]
+    fn no_engine_reaches_another_ones_containers() {
+        let addresses: Addresses = "10.201.0.0/16".parse().unwrap();
+        let rules = addresses.networks().nth(1).unwrap().rules(addresses);
+        let rules: Vec<_> = rules.iter().map(|(table, rule)| format!("{table} {rule}")).collect();
+        assert_eq!(
+            rules,
+            [
+                "nat POSTROUTING -s 10.201.4.0/22 ! -d 10.201.4.0/22 -j MASQUERADE",
+                "filter FORWARD -s 10.201.4.0/22 -d 10.201.4.0/22 -j ACCEPT",
+                "filter FORWARD -s 10.201.4.0/22 -d 10.201.0.0/16 -j DROP",
+                "filter FORWARD -s 10.201.4.0/22 -j ACCEPT",
+                "filter FORWARD -d 10.201.4.0/22 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+            ]
+        );
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Order {
         dir.join("dockerd.log")
     }
 
-    /// The cgroup of all containers of this engine, which no other engine of the machine has.
+    /// The cgroup of all containers of this engine. No other engine of the machine has this name.
     pub(crate) fn cgroup(dir: &Path) -> String {
         let task = dir.parent().and_then(Path::file_name).unwrap_or_default();
         format!("ecsrunner-{}", task.to_string_lossy())

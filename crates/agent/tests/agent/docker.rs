@@ -4,6 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
@@ -69,6 +70,20 @@ fn left_by(dir: &Path, addresses: Option<&str>) -> Vec<String> {
         left.extend(text.lines().filter(|line| line.contains(addresses.unwrap())).map(str::to_owned));
     }
     left
+}
+
+/// Kills the process whose arguments are a keeper's, and returns when it has ended.
+fn kill_keeper(dir: &Path) {
+    let is_keeper = |process: &Path| {
+        let words = fs::read_to_string(process.join("cmdline")).unwrap_or_default();
+        words.ends_with(&format!("\0agent-docker\0{}\0", dir.display()))
+    };
+    let keeper = fs::read_dir("/proc").unwrap().flatten().find(|process| is_keeper(&process.path())).unwrap();
+    let pid = keeper.file_name().to_str().unwrap().parse().unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    while is_keeper(&keeper.path()) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]
@@ -186,7 +201,7 @@ fn the_engine_ends_though_its_agent_is_killed() {
     );
     running.signal(Signal::SIGKILL);
     // Waits for the keeper.
-    ecsrunner_agent::engine::clean_up(&dir);
+    ecsrunner_agent::engine::clean_up(&dir, Instant::now() + Duration::from_secs(60)).unwrap();
     assert_eq!(left_by(&dir, Some("10.212.")), Vec::<String>::new());
 }
 
@@ -198,12 +213,70 @@ fn the_engine_ends_though_its_keeper_is_killed() {
     let mut running = agent.env("ECSRUNNER_STOP_TIMEOUT_SECS", 6).start();
     running.until("engine is in use");
     let dir = running.path("docker");
-    let keeper = fs::read_to_string(dir.join("keeper")).unwrap().parse().unwrap();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(keeper), Signal::SIGKILL).unwrap();
+    kill_keeper(&dir);
     running.until("docker engine ended").signal(Signal::SIGTERM);
     let ended = running.end();
     assert_eq!(ended.ending().1, "interrupted_busy", "{}", ended.text());
     assert_eq!(left_by(&dir, Some("10.213.")), Vec::<String>::new());
+}
+
+/// A job that keeps `dockerd` from answering and from ending.
+const STUCK: &str = r#"
+dir="${DOCKER_HOST#unix://}"; dir="${dir%/run/agent/docker.sock}/docker"
+for process in /proc/[0-9]*; do
+    if tr '\0' ' ' <"$process/cmdline" 2>/dev/null | grep -q "data-root=$dir/"; then kill -STOP "${process#/proc/}"; fi
+done
+echo 'engine is stuck'"#;
+
+#[test]
+fn an_agent_that_stops_says_how_it_ended_though_its_engine_does_not_end() {
+    let job = format!("{STUCK}\n{WAIT}");
+    let Some(agent) = with_job("10.217.0.0/22", &job) else { return };
+    let mut running = agent.env("ECSRUNNER_STOP_TIMEOUT_SECS", 6).start();
+    running.until("engine is stuck");
+    let dir = running.path("docker");
+    let began = Instant::now();
+    running.signal(Signal::SIGTERM);
+    running.until("docker engine is left to its keeper");
+    assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
+    let ended = running.end();
+    assert_eq!(ended.ending().1, "interrupted_busy", "{}", ended.text());
+    ecsrunner_agent::engine::clean_up(&dir, Instant::now() + Duration::from_secs(60)).unwrap();
+    assert_eq!(left_by(&dir, Some("10.217.")), Vec::<String>::new());
+}
+
+/// What a job does so that who cleans up reads without end, waits for ever, or removes what is another's.
+const TRAPS: &str = r#"
+dir="$(dirname "$DOCKER_HOST")"; dir="${dir#unix://}"; dir="${dir%/run/agent}/docker"
+for name in keeper network.json engine.json data/network/files/local-kv.db; do
+    rm -f "$dir/$name" && mkfifo "$dir/$name"
+done
+docker network create -o com.docker.network.bridge.name=ecsrtrap jobs >/dev/null
+echo 'engine is in use'"#;
+
+#[test]
+fn what_a_killed_engine_left_is_found_without_the_files_that_its_job_changed() {
+    let Some(agent) = with_job("10.216.0.0/22", &format!("{TRAPS}\n{WAIT}")) else { return };
+    let mut running = agent.start();
+    running.until("engine is in use");
+    let dir = running.path("docker");
+    assert!(left_by(&dir, Some("10.216.")).iter().any(|line| line.contains("ecsrtrap")));
+    // Another engine's, which must stay.
+    let other = |action: &str| {
+        let words = ["link", action, "name", "ecsr0ad90000", "type", "bridge"];
+        assert!(Command::new("ip").args(words).env("PATH", PATH).status().unwrap().success());
+    };
+    other("add");
+    // Nobody is left who could end the engine in order.
+    running.signal(Signal::SIGSTOP);
+    kill_keeper(&dir);
+    running.signal(Signal::SIGKILL);
+    let cleaned = ecsrunner_agent::engine::clean_up(&dir, Instant::now() + Duration::from_secs(60));
+    let is_there = Path::new("/sys/class/net/ecsr0ad90000").exists();
+    other("delete");
+    cleaned.unwrap();
+    assert!(is_there, "another engine's bridge is removed");
+    assert_eq!(left_by(&dir, Some("10.216.")), Vec::<String>::new());
 }
 
 #[test]

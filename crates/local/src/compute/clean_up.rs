@@ -7,7 +7,6 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::{Mutex, PoisonError};
 
-use ecsrunner_agent::engine;
 use ecsrunner_core::id::TaskId;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -81,21 +80,17 @@ impl Processes {
         }
         // Another task may use the user id of one that was cleaned up.
         let uid = description.uid.filter(|uid| is_littered(&dir) && self.lock_uids().holds(*uid));
-        let task_dir = dir.clone();
-        let is_ours = uid.is_some() || (description.uid.is_none() && is_littered(&dir));
-        let killed = tokio::task::spawn_blocking(move || {
-            if is_ours {
-                leftovers::kill_all(task_dir.path(), uid);
-                // After the job's processes, which could start containers.
-                engine::clean_up(&task_dir.path().join(DOCKER));
-            }
-        });
         let was_littered = is_littered(&dir);
-        let _turn = self.removals.turns.acquire().await;
-        let removed = match (killed.await, mark(&dir)) {
-            (Ok(()), Ok(())) => self.removal(&dir, uid).run(&self.definition.executable).await,
-            (Err(error), _) => Err(io::Error::other(error)),
-            (_, Err(error)) => Err(error),
+        let is_ours = uid.is_some() || (description.uid.is_none() && was_littered);
+        let removed = match self.end_processes(&dir, uid, is_ours).await {
+            Ok(true) => {
+                let _turn = self.removals.turns.acquire().await;
+                match mark(&dir) {
+                    Ok(()) => self.removal(&dir, uid).run(&self.definition.executable).await,
+                    Err(error) => Err(error),
+                }
+            }
+            not_ended => not_ended,
         };
         match removed.and_then(|is_done| if is_done { unmark(&dir).map(|()| true) } else { Ok(false) }) {
             Ok(true) => {
@@ -109,6 +104,23 @@ impl Processes {
             Err(error) => warn!(task = %description.task, %error, "a task's files could not be removed"),
         }
         self.removals.end(&description.task);
+    }
+
+    /// Kills a task's processes, and waits until its Docker engine has ended. Returns whether all have. Without a turn:
+    /// an engine that does not end keeps no other task's files.
+    async fn end_processes(&self, dir: &TaskDir, uid: Option<u32>, is_ours: bool) -> io::Result<bool> {
+        if !is_ours {
+            return Ok(true);
+        }
+        let path = dir.path().to_owned();
+        let killed = tokio::task::spawn_blocking(move || leftovers::kill_all(&path, uid));
+        killed.await.map_err(io::Error::other)?;
+        let engine = dir.path().join(DOCKER);
+        if !engine.exists() {
+            return Ok(true);
+        }
+        // After the job's processes, which could start containers.
+        Removal { engine: Some(engine), ..Removal::default() }.run(&self.definition.executable).await
     }
 
     /// Has removed what an ended task still has, if anything is due.
@@ -127,6 +139,6 @@ impl Processes {
         // The description goes after all that a job shaped: without it, no later removal would go on.
         let mut directories = LITTER.map(|name| dir.path().join(name)).to_vec();
         directories.extend(watch::is_old(dir).then(|| dir.path().to_owned()));
-        Removal { user, shared, directories }
+        Removal { engine: None, user, shared, directories }
     }
 }

@@ -47,14 +47,64 @@ fn belongs(pid: Pid, dir: &Path, uid: Option<u32>) -> bool {
     let proc_dir = Path::new("/proc").join(pid.to_string());
     if let Some(uid) = uid {
         use std::os::unix::fs::MetadataExt;
-        return fs::metadata(&proc_dir).is_ok_and(|metadata| metadata.uid() == uid) && !is_zombie(&proc_dir);
+        return fs::metadata(&proc_dir).is_ok_and(|metadata| metadata.uid() == uid)
+            && !is_zombie(&proc_dir)
+            && !is_in_container(&proc_dir);
     }
     let works_below = fs::read_link(proc_dir.join("cwd")).is_ok_and(|cwd| cwd.starts_with(dir));
     let runs_below = fs::read_link(proc_dir.join("exe")).is_ok_and(|exe| exe.starts_with(dir));
     works_below || runs_below
 }
 
+/// Whether a process is in another namespace of processes: in a container of any job, which may use this user id too.
+/// An engine's keeper ends its containers.
+fn is_in_container(proc_dir: &Path) -> bool {
+    let namespace = |of: &Path| fs::read_link(of.join("ns/pid")).ok();
+    match (namespace(proc_dir), namespace(Path::new("/proc/self"))) {
+        (Some(its), Some(own)) => its != own,
+        // Only root sees those of others. Others than root have no engines.
+        _ => false,
+    }
+}
+
 fn is_zombie(proc_dir: &Path) -> bool {
     fs::read_to_string(proc_dir.join("stat"))
         .is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z')))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_process_of_a_tasks_user_is_killed_and_one_in_a_container_with_the_same_user_id_is_not() {
+        use std::os::unix::process::CommandExt;
+        const USER: u32 = 1_900_000_077;
+        let words = ["--pid", "--fork", "--kill-child", "setpriv", "--reuid=1900000077", "sleep", "300"];
+        let container = Command::new("unshare").args(words).spawn();
+        let process = Command::new("sleep").arg("300").uid(USER).spawn();
+        let (Ok(mut container), Ok(mut process)) = (container, process) else { return };
+        // Root alone may do both. The first ends at once where it may not.
+        let of_user = || processes().filter(|pid| is_of(*pid, USER)).count();
+        while of_user() < 2 {
+            if container.try_wait().unwrap().is_some() {
+                let _gone = process.kill();
+                return;
+            }
+            std::thread::yield_now();
+        }
+        kill_all(Path::new("/nonexistent"), Some(USER));
+        process.wait().unwrap();
+        assert_eq!(of_user(), 1);
+        container.kill().unwrap();
+        container.wait().unwrap();
+    }
+
+    fn is_of(pid: Pid, user: u32) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let proc_dir = Path::new("/proc").join(pid.to_string());
+        fs::metadata(&proc_dir).is_ok_and(|metadata| metadata.uid() == user) && !is_zombie(&proc_dir)
+    }
 }

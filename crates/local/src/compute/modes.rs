@@ -58,7 +58,7 @@ pub(super) fn protect(dir: &TaskDir, account: Option<&Account>) -> io::Result<()
         if_there(match account {
             // The agent makes these directories. The job's user has to read what is in them.
             Some(account) if name == AGENT || name == SERVICES => share(&path, account),
-            // The runner sees what is in the first at other paths, and reaches the second by a socket.
+            // `private` is mounted at other paths for the runner. `docker` is used only through the engine's socket.
             Some(_) if name == PRIVATE || name == DOCKER => set_mode(&path, PRIVATE_DIR),
             _ => own(&path, account).and_then(|()| set_mode(&path, PRIVATE_DIR)),
         })?;

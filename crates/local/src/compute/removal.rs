@@ -13,6 +13,7 @@ use std::process::{ExitCode, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use ecsrunner_agent::engine;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
@@ -36,6 +37,8 @@ const MAX_DEPTH: usize = 64;
 /// What is to be removed, in this order.
 #[derive(Clone, Default, Debug, Serialize, Deserialize)]
 pub(crate) struct Removal {
+    /// The directory of a Docker engine, whose end is waited for. What the engine left outside of it is removed.
+    pub(crate) engine: Option<PathBuf>,
     /// Directories that are removed with everything in them.
     pub(crate) directories: Vec<PathBuf>,
     /// A user whose files are removed from `shared`.
@@ -68,7 +71,7 @@ impl Removal {
     /// Removes everything in this process. What cannot be removed keeps nothing else.
     fn perform(&self, deadline: Instant) -> io::Result<()> {
         let mut remover = Remover { deadline, moved: 0 };
-        let mut left = Ok(());
+        let mut left = self.engine.as_ref().map_or(Ok(()), |engine| engine::clean_up(engine, deadline));
         for directory in &self.directories {
             left = left.and(remover.remove(directory));
         }

@@ -1,0 +1,76 @@
+//! The programs that change networks, each with a limit of time.
+
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::signals::wait;
+
+/// Where they are on a machine. Not the `PATH` of a job, which could name programs of its own.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// How long one may take. Longer than `iptables` waits for its lock.
+const LIMIT: Duration = Duration::from_secs(10);
+/// How much one may print. A job could have made any number of rules and addresses.
+const OUTPUT_LIMIT_BYTES: usize = 16 * 1024 * 1024;
+
+/// Runs a program to its end, and returns what it printed.
+pub(super) fn run(program: &str, words: &[&str]) -> io::Result<String> {
+    run_within(LIMIT, program, words)
+}
+
+fn run_within(limit: Duration, program: &str, words: &[&str]) -> io::Result<String> {
+    let deadline = Instant::now() + limit;
+    let (mut output, input) = io::pipe()?;
+    let mut child = Command::new(program)
+        .args(words)
+        .env_clear()
+        .env("PATH", PATH)
+        .stdin(Stdio::null())
+        .stdout(input.try_clone()?)
+        .stderr(input)
+        .spawn()
+        .map_err(|error| io::Error::new(error.kind(), format!("`{program}` cannot be started: {error}")))?;
+    let (mut printed, mut chunk) = (Vec::new(), [0; 4096]);
+    let is_whole = loop {
+        if printed.len() > OUTPUT_LIMIT_BYTES || !wait(&[output.as_fd()], deadline) {
+            break false;
+        }
+        match output.read(&mut chunk)? {
+            0 => break true,
+            bytes => printed.extend_from_slice(&chunk[..bytes]),
+        }
+    };
+    let command = || format!("`{program} {}`", words.join(" "));
+    if !is_whole {
+        child.kill()?;
+        child.wait()?;
+        let why = format!("{} did not end within {} s, or prints too much", command(), limit.as_secs());
+        return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+    }
+    let printed = String::from_utf8_lossy(&printed).into_owned();
+    if child.wait()?.success() {
+        return Ok(printed);
+    }
+    Err(io::Error::other(format!("{} failed: {}", command(), printed.trim())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_killed_after_its_time() {
+        let error = run_within(Duration::from_millis(50), "sleep", &["300"]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
+    }
+
+    #[test]
+    fn a_program_that_fails_is_told_with_its_words() {
+        assert_eq!(run("echo", &["a", "b"]).unwrap(), "a b\n");
+        let error = run("sh", &["-c", "echo no >&2; exit 3"]).unwrap_err();
+        assert_eq!(error.to_string(), "`sh -c echo no >&2; exit 3` failed: no");
+        let error = run("/nonexistent", &[]).unwrap_err();
+        assert!(error.to_string().starts_with("`/nonexistent` cannot be started: "), "{error}");
+    }
+}
