@@ -16,7 +16,6 @@ use ecsrunner_core::id::RunnerName;
 use ecsrunner_core::reason::Code;
 use ecsrunner_core::records::job::JobStage;
 use ecsrunner_core::records::runner::EndingKind;
-use ecsrunner_core::rules::class::Catalogue;
 use ecsrunner_github::operator::Delivered;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
