@@ -5,17 +5,18 @@
 
 mod cgroup;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ecsrunner_aws::boot::{Http, container_stats};
 use ecsrunner_core::wire::peaks::Peaks;
-use nix::sys::statvfs::statvfs;
+use nix::sys::statvfs::fstatvfs;
 
 use crate::config::Supervision;
 use cgroup::Cgroup;
 
-/// How often memory is looked at while a job runs. A look reads two small files of the kernel's.
+/// How often memory and disk are looked at while a job runs. A look reads two small files of the kernel's.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How long ECS's statistics may take: the agent does nothing else meanwhile.
 const STATS_LIMIT: Duration = Duration::from_millis(500);
@@ -32,7 +33,7 @@ struct Reading {
     cpu_usec: Option<u64>,
     /// The kernel's periods of the CPU limit, and in how many of them it was reached.
     periods: Option<(u64, u64)>,
-    /// Memory without the file cache that the kernel would drop first.
+    /// Memory without the file cache that the kernel would drop first; `None` if only the container's statistics are known.
     working: Option<u64>,
     /// The most memory since the container started.
     peak: Option<u64>,
@@ -55,7 +56,8 @@ impl Source {
                 Reading {
                     cpu_usec: stats.cpu_nanos.map(|nanos| nanos / 1_000),
                     periods: stats.periods.zip(stats.throttled_periods),
-                    working: stats.memory_without_cache(),
+                    // It is asked before and after the job, when the container is idle.
+                    working: None,
                     peak: stats.memory_max,
                     oom_kills: None,
                 }
@@ -76,9 +78,31 @@ pub(crate) struct Gauge {
 struct Begun {
     at: Instant,
     first: Reading,
-    disk: Option<u64>,
+    disk: Option<Disk>,
     /// The most memory so far, by [`Reading::working`].
     working: Option<u64>,
+}
+
+/// The use of the job's file system.
+struct Disk {
+    /// The directory where the job works. It is kept open, so that what a job mounts over it is not measured.
+    dir: File,
+    /// The used bytes when the job started.
+    first: u64,
+    /// The most used bytes so far.
+    most: u64,
+}
+
+impl Disk {
+    fn at(dir: &Path) -> Option<Self> {
+        let dir = File::open(dir).ok()?;
+        let first = used_bytes(&dir)?;
+        Some(Self { dir, first, most: first })
+    }
+
+    fn most(&self) -> u64 {
+        used_bytes(&self.dir).map_or(self.most, |used| used.max(self.most))
+    }
 }
 
 impl Gauge {
@@ -101,29 +125,31 @@ impl Gauge {
         Self { source, work_dir: work_dir.to_owned(), begun: None, next_at: Instant::now() }
     }
 
-    /// The job starts. A second job of the same listener, which there is none of, would change nothing.
+    /// The job starts. A listener executes one job, so only the first call counts.
     pub(crate) fn begin(&mut self, now: Instant) {
         if self.begun.is_none() {
             let first = self.source.read();
-            let disk = used_bytes(&self.work_dir);
+            let disk = Disk::at(&self.work_dir);
             self.begun = Some(Begun { at: now, first, disk, working: first.working });
             self.next_at = now + INTERVAL;
         }
     }
 
-    /// When to look next; `None` if nothing is looked at in between.
+    /// When to look next; `None` before the job.
     pub(crate) fn next_at(&self) -> Option<Instant> {
-        // ECS's answer would take too long, and its memory is of the last seconds anyway.
-        let looks = self.begun.is_some() && matches!(self.source, Source::Cgroup(_));
-        looks.then_some(self.next_at)
+        self.begun.as_ref().map(|_| self.next_at)
     }
 
-    /// Looks at memory, if it is time.
+    /// Looks at memory and disk, if it is time.
     pub(crate) fn look(&mut self, now: Instant) {
-        if self.next_at().is_some_and(|at| now >= at)
-            && let (Source::Cgroup(cgroup), Some(begun)) = (&self.source, &mut self.begun)
-        {
-            begun.working = begun.working.max(cgroup.working());
+        if let Some(begun) = self.begun.as_mut().filter(|_| now >= self.next_at) {
+            // ECS's answer would take too long.
+            if let Source::Cgroup(cgroup) = &self.source {
+                begun.working = begun.working.max(cgroup.working());
+            }
+            if let Some(disk) = &mut begun.disk {
+                disk.most = disk.most();
+            }
             self.next_at = now + INTERVAL;
         }
     }
@@ -133,14 +159,13 @@ impl Gauge {
         let begun = self.begun.as_ref()?;
         let last = self.source.read();
         let since = |first: Option<u64>, last: Option<u64>| Some(last?.saturating_sub(first?));
-        let disk = used_bytes(&self.work_dir);
         let peaks = Peaks {
             measured_ms: u64::try_from(now.duration_since(begun.at).as_millis()).ok(),
             cpu_ms: since(begun.first.cpu_usec, last.cpu_usec).map(|usec| usec / 1_000),
             throttled_percent: throttled(begun.first.periods, last.periods),
             memory_bytes: begun.working.max(last.working),
             memory_with_cache_bytes: last.peak,
-            disk_bytes: since(begun.disk, disk),
+            disk_bytes: begun.disk.as_ref().map(|disk| disk.most() - disk.first),
             oom_kills: since(begun.first.oom_kills, last.oom_kills),
         };
         let nothing =
@@ -158,8 +183,8 @@ fn throttled(first: Option<(u64, u64)>, last: Option<(u64, u64)>) -> Option<u64>
 }
 
 /// Returns how much of a directory's file system is used.
-fn used_bytes(dir: &Path) -> Option<u64> {
-    let stat = statvfs(dir).ok()?;
+fn used_bytes(dir: &File) -> Option<u64> {
+    let stat = fstatvfs(dir).ok()?;
     Some(stat.blocks().saturating_sub(stat.blocks_free()).saturating_mul(stat.fragment_size()))
 }
 
@@ -227,6 +252,29 @@ mod tests {
         };
         assert_eq!(peaks, expected);
         assert!(peaks.disk_bytes.is_some());
+    }
+
+    #[test]
+    fn the_most_disk_counts_and_not_what_is_left_at_the_end() {
+        const LEN: u64 = 64 << 20;
+        let dir = tempfile::tempdir().unwrap();
+        v2(dir.path(), &[("memory.current", "1\n")]);
+        let cgroup = Cgroup::find(dir.path()).unwrap();
+        let mut gauge = Gauge::new(Source::Cgroup(cgroup), dir.path());
+        let start = Instant::now();
+        gauge.begin(start);
+        let file = File::create(dir.path().join("file")).unwrap();
+        nix::fcntl::fallocate(&file, nix::fcntl::FallocateFlags::empty(), 0, LEN.cast_signed()).unwrap();
+        gauge.look(start + INTERVAL);
+        drop(file);
+        fs::remove_file(dir.path().join("file")).unwrap();
+        let disk = gauge.begun.as_ref().unwrap().disk.as_ref().unwrap();
+        // Other processes use the file system too, so half of it is enough.
+        assert!(disk.most - disk.first > LEN / 2, "{} {}", disk.first, disk.most);
+        let most = disk.most - disk.first;
+        v2(dir.path(), &[("memory.peak", "1\n")]);
+        let told = gauge.measure(start + INTERVAL).unwrap().disk_bytes;
+        assert!(told.is_some_and(|told| told >= most), "{told:?}");
     }
 
     #[test]

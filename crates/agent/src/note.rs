@@ -211,7 +211,7 @@ impl Note {
             row(f, "out of memory", format_args!("the kernel killed {kills} processes"))?;
         }
         match peaks.disk_bytes {
-            Some(disk) => row(f, "disk", format_args!("{} MiB more than at the start", mib(disk))),
+            Some(disk) => row(f, "disk", format_args!("at most {} MiB more than at the start", mib(disk))),
             None => Ok(()),
         }
     }
@@ -334,7 +334,7 @@ mod tests {
         | CPU | 49.500 s of CPU time, 0.50 vCPU on average; at the limit in 12 % of the time |
         | memory | at most 700 MiB; 900 MiB with file cache |
         | out of memory | the kernel killed 2 processes |
-        | disk | 64 MiB more than at the start |
+        | disk | at most 64 MiB more than at the start |
         | cost here | $0.000990 until 2025-11-24T16:02:01.000Z, at list prices of 2026-09 |
         | on a runner that GitHub hosts | $0.012000 for 2 min on Linux 2-core, at list prices of 2026-11 |
 

@@ -7,9 +7,10 @@ use ecsrunner_core::decide::right_size::{
 };
 use ecsrunner_core::id::Repository;
 use ecsrunner_core::reason::Code;
-use ecsrunner_core::rules::class::{Catalogue, Class};
+use ecsrunner_core::rules::class::size::Size;
+use ecsrunner_core::rules::class::{Catalogue, Class, Compute};
 use ecsrunner_core::rules::cost::Market;
-use ecsrunner_core::wire::peaks::Peaks;
+use ecsrunner_core::wire::job::Conclusion;
 use serde::{Deserialize, Serialize};
 
 use crate::job::JobView;
@@ -74,67 +75,101 @@ pub enum Advice {
     NoClassFits,
     /// The catalogue no longer has the class.
     ClassUnknown,
+    /// The class has services, and only the runner's own container was measured.
+    ServicesNotMeasured,
+    /// The class is on managed instances, for which no price is known.
+    PriceUnknown,
 }
 
 /// A run with what it was: its repository decides which classes may take it.
 struct Measured<'a> {
     repository: &'a str,
     run: Option<Run>,
-    out_of_memory: bool,
+    ran_out_of_memory: bool,
+    /// The memory that its runner had, in MiB.
+    memory: Option<u32>,
+}
+
+/// Whether the kernel killed a process of this failed job because there was no memory left. Its agent lived on, so nothing else
+/// says why the job failed. A job that succeeds can do without the process.
+#[must_use]
+pub fn was_killed_for_memory(job: &JobView, runner: &RunnerView) -> bool {
+    let has_failed = job.conclusion == Some(Conclusion::Failure) && runner.job == Some(job.id);
+    has_failed && runner.peaks.is_some_and(|peaks| peaks.ran_out_of_memory())
 }
 
 /// Returns a row for each class and one for each of its repositories. Runners without a job are left out, and so is what
 /// was not measured.
+///
+/// `max_job_minutes` are the deployment's.
 #[must_use]
-pub fn right_size(runners: &[RunnerView], jobs: &[JobView], catalogue: &Catalogue) -> Vec<RightSizeRow> {
+pub fn right_size(
+    runners: &[RunnerView],
+    jobs: &[JobView],
+    catalogue: &Catalogue,
+    max_job_minutes: u32,
+) -> Vec<RightSizeRow> {
     let jobs: HashMap<u64, &JobView> = jobs.iter().map(|job| (job.id, job)).collect();
     let mut by_class: BTreeMap<&str, Vec<Measured<'_>>> = BTreeMap::new();
     for runner in runners {
-        let Some(job) = runner.job else { continue };
+        let Some(id) = runner.job else { continue };
+        let job = jobs.get(&id);
         // An organization's runner may execute a job of a repository other than the one it was started for.
-        let repository = jobs.get(&job).map(|job| job.repository.as_str()).or(runner.repository.as_deref());
-        let out_of_memory = runner.peaks.is_some_and(|peaks| peaks.ran_out_of_memory())
+        let repository = job.map(|job| job.repository.as_str()).or(runner.repository.as_deref());
+        let ran_out_of_memory = job.is_some_and(|job| was_killed_for_memory(job, runner))
             || runner.reason.as_ref().is_some_and(|reason| reason.code.known() == Some(Code::OutOfMemory));
-        let run = run_of(runner);
-        if run.is_some() || out_of_memory {
+        let present =
+            catalogue.iter().find(|known| known.name.as_str() == runner.class).map(|class| class.size);
+        let run = run_of(runner, present.map(Size::cpu));
+        if run.is_some() || ran_out_of_memory {
             let repository = repository.unwrap_or_default();
-            by_class.entry(&runner.class).or_default().push(Measured { repository, run, out_of_memory });
+            let memory = runner.memory.or(present.map(Size::memory));
+            by_class.entry(&runner.class).or_default().push(Measured {
+                repository,
+                run,
+                ran_out_of_memory,
+                memory,
+            });
         }
     }
+    let rules = (catalogue, max_job_minutes);
     let mut rows = Vec::new();
     for (class, all) in by_class {
-        rows.push(row(class, None, &all.iter().collect::<Vec<_>>(), catalogue));
+        rows.push(row(class, None, &all.iter().collect::<Vec<_>>(), rules));
         let repositories: BTreeSet<&str> = all.iter().map(|measured| measured.repository).collect();
         for repository in repositories {
             let own: Vec<_> = all.iter().filter(|measured| measured.repository == repository).collect();
-            rows.push(row(class, Some(repository), &own, catalogue));
+            rows.push(row(class, Some(repository), &own, rules));
         }
     }
     rows
 }
 
-fn run_of(runner: &RunnerView) -> Option<Run> {
+/// `cpu` are the units of the runner's class, which count if the runner's own are not known.
+fn run_of(runner: &RunnerView, cpu: Option<u32>) -> Option<Run> {
     let peaks = runner.peaks?;
     // A run that has not ended is not billed yet.
     let is_whole = runner.is_gone() && peaks.cpus().is_some() && peaks.memory_bytes.is_some();
     let market = Market::of_capacity_provider(&runner.capacity_provider)?;
-    is_whole.then_some(Run { peaks, task_seconds: runner.task_seconds?, market })
+    // A class that is gone gets no advice, so the size of its runs does not matter.
+    let cpu = runner.cpu.or(cpu).unwrap_or_default();
+    is_whole.then_some(Run { peaks, cpu, task_seconds: runner.task_seconds?, market })
 }
 
 fn row(
     class: &str,
     repository: Option<&str>,
     measured: &[&Measured<'_>],
-    catalogue: &Catalogue,
+    (catalogue, max_job_minutes): (&Catalogue, u32),
 ) -> RightSizeRow {
     let runs: Vec<Run> = measured.iter().filter_map(|measured| measured.run).collect();
-    let out_of_memory = measured.iter().filter(|measured| measured.out_of_memory).count();
+    let out_of_memory: Vec<_> = measured.iter().filter(|measured| measured.ran_out_of_memory).collect();
     let spread = |value: fn(&Run) -> Option<f64>| Spread::of(runs.iter().filter_map(value).collect());
     let mut row = RightSizeRow {
         class: class.to_owned(),
         repository: repository.map(str::to_owned),
         runs: runs.len() as u64,
-        out_of_memory: out_of_memory as u64,
+        out_of_memory: out_of_memory.len() as u64,
         cpus: spread(|run| run.peaks.cpus()),
         memory_bytes: spread(|run| run.peaks.memory_bytes.map(real)),
         disk_bytes: spread(|run| run.peaks.disk_bytes.map(real)),
@@ -144,8 +179,17 @@ fn row(
         advice: Advice::ClassUnknown,
     };
     let Some(present) = catalogue.iter().find(|known| known.name.as_str() == class) else { return row };
-    row.cost_usd = runs.iter().map(|run| run_usd(run, present, present.size)).sum();
-    let Some(needs) = needs(&runs, out_of_memory > 0) else {
+    if present.compute == Compute::ManagedInstances {
+        row.advice = Advice::PriceUnknown;
+        return row;
+    }
+    row.cost_usd = runs.iter().map(|run| run_usd(run, present)).sum();
+    if !present.services.is_empty() {
+        row.advice = Advice::ServicesNotMeasured;
+        return row;
+    }
+    let too_little = out_of_memory.iter().filter_map(|measured| measured.memory).max();
+    let Some(needs) = Needs::of(&runs, too_little) else {
         row.advice = too_few(runs.len());
         return row;
     };
@@ -153,9 +197,11 @@ fn row(
         measured.iter().filter_map(|measured| Repository::parse(measured.repository).ok()).collect();
     let mut fits: Vec<Fit> = catalogue
         .iter()
-        .filter(|other| other.name == present.name || can_replace(present, other, repositories.iter()))
-        .filter(|other| needs.fit(other.size, present.size))
-        .map(|other| fit(other, present, &runs, row.cost_usd))
+        .filter(|other| {
+            other.name == present.name || can_replace(present, other, max_job_minutes, repositories.iter())
+        })
+        .filter(|other| needs.fit(other.size))
+        .map(|other| fit(other, &runs, row.cost_usd))
         .collect();
     fits.sort_by(|a, b| a.cost_usd.total_cmp(&b.cost_usd));
     row.advice = if runs.len() < LEAST_RUNS { too_few(runs.len()) } else { advice(&fits, present) };
@@ -167,22 +213,9 @@ fn too_few(runs: usize) -> Advice {
     Advice::TooFewRuns { runs: runs as u64, needed: LEAST_RUNS as u64 }
 }
 
-fn needs(runs: &[Run], out_of_memory: bool) -> Option<Needs> {
-    let whole = |value: fn(&Peaks) -> Option<u64>| {
-        p95(&mut runs.iter().filter_map(|run| value(&run.peaks)).collect::<Vec<_>>(), Ord::cmp)
-    };
-    Some(Needs {
-        cpus: p95(&mut runs.iter().filter_map(|run| run.peaks.cpus()).collect::<Vec<_>>(), f64::total_cmp)?,
-        memory_bytes: whole(|peaks| peaks.memory_bytes)?,
-        disk_bytes: whole(|peaks| peaks.disk_bytes),
-        throttled_percent: whole(|peaks| peaks.throttled_percent),
-        out_of_memory,
-    })
-}
-
-fn fit(other: &Class, present: &Class, runs: &[Run], present_usd: f64) -> Fit {
-    let cost_usd: f64 = runs.iter().map(|run| run_usd(run, other, present.size)).sum();
-    let mut longer: Vec<f64> = runs.iter().map(|run| longer_seconds(run, other.size, present.size)).collect();
+fn fit(other: &Class, runs: &[Run], present_usd: f64) -> Fit {
+    let cost_usd: f64 = runs.iter().map(|run| run_usd(run, other)).sum();
+    let mut longer: Vec<f64> = runs.iter().map(|run| longer_seconds(run, other.size)).collect();
     Fit {
         class: other.name.to_string(),
         cost_usd,

@@ -44,6 +44,11 @@ pub struct RunnerView {
     #[serde(default)]
     pub runner_version: Option<String>,
     pub capacity_provider: String,
+    /// The CPU units and the memory in MiB that its task was launched with. Its class may have others by now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u32>,
     pub task_seconds: Option<f64>,
     pub cost_usd: Option<f64>,
     /// Where the wait of its job went; `None` until the job has started.
@@ -203,6 +208,8 @@ impl RunnerView {
             warm: None,
             task: None,
             capacity_provider: String::new(),
+            cpu: Some(facts.size.cpu()),
+            memory: Some(facts.size.memory()),
             task_seconds: None,
             cost_usd: None,
             job_minutes: None,
@@ -229,6 +236,8 @@ impl RunnerView {
             task: None,
             runner_version: None,
             capacity_provider: String::new(),
+            cpu: Some(facts.size.cpu()),
+            memory: Some(facts.size.memory()),
             task_seconds: None,
             cost_usd: None,
             wait: None,

@@ -19,6 +19,6 @@ export function peakFacts(peaks) {
     isNumber(cpu) && ['CPU time', `${formatDuration(cpu)}${busy}${limited}`, 'wrap'],
     isNumber(memory) && ['Memory', `at most ${inMib(memory)}${cache}`, 'wrap'],
     kills > 0 && ['Out of memory', `the kernel killed ${kills} of its processes`, 'wrap'],
-    isNumber(disk) && ['Disk', `${inMib(disk)} more than at its start`, 'wrap'],
+    isNumber(disk) && ['Disk', `at most ${inMib(disk)} more than at its start`, 'wrap'],
   ];
 }

@@ -3,8 +3,12 @@
 //! Tasks on Fargate have had both: version 1 with platform version 1.4.0 of 2022, version 2 in 2026. The kernel has
 //! `memory.peak` in version 2 since 5.19; before, only the looks once a second tell the most memory.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
 
 use super::Reading;
 
@@ -13,7 +17,7 @@ const MOUNT: &str = "sys/fs/cgroup";
 /// The cgroups of this process.
 const OWN: &str = "proc/self/cgroup";
 /// More than any of the files has.
-const MAX_BYTES: usize = 64 * 1024;
+const MAX_BYTES: u64 = 64 * 1024;
 
 /// The directories of the container's cgroup.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -109,8 +113,17 @@ fn field(dir: &Path, file: &str, name: &str) -> Option<u64> {
     value.trim().parse().ok()
 }
 
+/// Returns a file's text. A job that may mount can put anything in its place: nothing that could block or is no file is read,
+/// and no more than the kernel's files have.
 fn text(dir: &Path, file: &str) -> Option<String> {
-    fs::read_to_string(dir.join(file)).ok().filter(|text| text.len() <= MAX_BYTES)
+    let flags = (OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(dir.join(file)).ok()?;
+    if !file.metadata().ok()?.is_file() {
+        return None;
+    }
+    let mut text = String::new();
+    let read = file.take(MAX_BYTES + 1).read_to_string(&mut text).ok()?;
+    (u64::try_from(read).ok()? <= MAX_BYTES).then_some(text)
 }
 
 #[cfg(test)]
@@ -204,6 +217,24 @@ mod tests {
             ("sys/fs/cgroup/cpu.stat", "usage_usec -1\nnr_periods x\n"),
         ]);
         assert_eq!(Cgroup::find(dir.path()).unwrap().read(), Reading::default());
+    }
+
+    #[test]
+    fn what_is_no_small_file_is_not_read_and_blocks_nothing() {
+        let dir = tree(&[("fits", &"1".repeat(64 * 1024)), ("too-long", &"1".repeat(64 * 1024 + 1))]);
+        let at = |name: &str| dir.path().join(name);
+        nix::unistd::mkfifo(&at("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        std::os::unix::fs::symlink("fits", at("link")).unwrap();
+        let (sender, read) = std::sync::mpsc::channel();
+        let path = dir.path().to_owned();
+        // If it reads the FIFO or `/dev/zero`, it never ends.
+        std::thread::spawn(move || {
+            let of = |name: &str| text(&path, name).map(|text| text.len());
+            let names = ["fits", "too-long", "fifo", "link", "none"];
+            let _ = sender.send((names.map(of), text(Path::new("/dev"), "zero")));
+        });
+        let read = read.recv_timeout(std::time::Duration::from_secs(10)).unwrap();
+        assert_eq!(read, ([Some(64 * 1024), None, None, None, None], None));
     }
 
     #[test]

@@ -252,7 +252,7 @@ fn noted(about: Value, between: &str) -> Ended {
     Job { about: Some(about), ..Job::default() }.run_with(&lines, |agent| agent)
 }
 
-fn about(version: u32) -> Value {
+pub(crate) fn about(version: u32) -> Value {
     json!({
         "v": version, "deployment": "ci", "class": "small", "cpu": 512, "memory": 1024,
         "capacity_provider": "FARGATE", "requested_at": "2025-11-24T16:00:00Z", "launched_at": "2025-11-24T16:00:01Z",
@@ -299,6 +299,27 @@ fn the_completed_hook_ends_with_0_whatever_the_job_has_done_to_it() {
         let ended = noted(about(1), &spoilt).ended_with(0, "completed");
         assert!(ended.lines.iter().any(|line| line == "completed hook 0"), "{spoilt}: {:#?}", ended.lines);
         assert!(began.elapsed() < Duration::from_secs(10), "{spoilt}: {:?}", began.elapsed());
+    }
+}
+
+/// Executes the completed hook three times and prints how long the fastest took, in milliseconds: a machine that is busy makes
+/// some of them slower. A hook that hangs is killed.
+const TIMED_HOOK: &str = "for i in 1 2 3; do began=$(date +%s%N); timeout 20 bash -e \"$ACTIONS_RUNNER_HOOK_JOB_COMPLETED\"; \
+    echo $? $(( ($(date +%s%N) - began) / 1000000 )); done | tee hooks; \
+    echo fastest $(grep '^0 ' hooks | cut -d' ' -f2 | sort -n | head -n 1)";
+
+#[test]
+fn the_completed_hook_gives_up_within_two_seconds_whatever_hangs() {
+    let fifo = "note=${ACTIONS_RUNNER_HOOK_JOB_STARTED%/*}/note.json; rm -f $note; mkfifo $note";
+    for hangs in [":", fifo] {
+        // The listener is a child of the agent, which cannot answer meanwhile, and does not replace the FIFO.
+        let between = format!("{hangs}; kill -STOP $PPID; {TIMED_HOOK}; kill -CONT $PPID");
+        let ended = noted(about(1), &between).ended_with(0, "completed");
+        let fastest = ended.lines.iter().find_map(|line| line.strip_prefix("fastest "));
+        let fastest: Option<u64> = fastest.and_then(|millis| millis.parse().ok());
+        assert!(fastest.is_some_and(|millis| millis <= 2_000), "{hangs}: {fastest:?}: {:#?}", ended.lines);
+        let says = "ecsrunner has no note about this job's runner: its agent did not answer in time";
+        assert!(ended.lines.iter().any(|line| line == says), "{hangs}: {:#?}", ended.lines);
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn lines(peaks: &Peaks) -> Vec<(&'static str, String)> {
         lines.push(("memory", format!("used up: the kernel killed {kills} of its processes")));
     }
     if let Some(disk) = disk(peaks) {
-        lines.push(("disk", format!("{disk} more than at its start")));
+        lines.push(("disk", format!("at most {disk} more than at its start")));
     }
     lines
 }
@@ -54,7 +54,7 @@ mod tests {
                 "CPU: 6.1 s, 1.55 vCPU on average, at the limit in 12 % of the time",
                 "memory: at most 700 MiB, 900 MiB with file cache",
                 "memory: used up: the kernel killed 2 of its processes",
-                "disk: 64 MiB more than at its start",
+                "disk: at most 64 MiB more than at its start",
             ]
         );
         assert_eq!(told(&Peaks { oom_kills: Some(0), ..Peaks::default() }), [""; 0]);

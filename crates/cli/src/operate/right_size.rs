@@ -43,8 +43,9 @@ pub(super) async fn right_sizes(arguments: &CostsArguments) -> Result<(), Failur
     let since = arguments.since.time(Timestamp::now());
     let query = Query { since: Some(since), ..Query::default() };
     let (runners, jobs) = tokio::try_join!(deployment.runners(&query), deployment.jobs(&query))?;
-    let catalogue = deployment.rules()?.catalogue;
-    let rows = right_size(&runners, &jobs, &catalogue);
+    let rules = deployment.rules()?;
+    let catalogue = rules.catalogue;
+    let rows = right_size(&runners, &jobs, &catalogue, rules.settings.limits.max_job_minutes);
     if arguments.format.json {
         output::print_json(&Document { since, rows, rules: RULES, prices_as_of: PRICES_AS_OF })?;
     } else if arguments.csv {
@@ -147,6 +148,8 @@ fn words(row: &RightSizeRow) -> String {
         }),
         Advice::NoClassFits => "too small: no class fits".to_owned(),
         Advice::ClassUnknown => "the class is no longer in the catalogue".to_owned(),
+        Advice::ServicesNotMeasured => "not compared: its services were not measured".to_owned(),
+        Advice::PriceUnknown => "not compared: prices on managed instances are unknown".to_owned(),
     }
 }
 
@@ -194,6 +197,8 @@ mod tests {
             row("small", Some("acme/app"), Advice::NoClassFits),
             row("small", Some("acme/lib"), Advice::Keep),
             row("gone", None, Advice::ClassUnknown),
+            row("large", None, Advice::ServicesNotMeasured),
+            row("large", None, Advice::PriceUnknown),
         ];
         let of = |cpus: &str, memory: &str| {
             format!("24\t1\t0.41 / 0.67{cpus}\t700 / 1500{memory}\t—\t$2.0000\tsmall large")
@@ -206,6 +211,8 @@ mod tests {
             format!("small\tacme/app\t{small}\ttoo small: no class fits"),
             format!("small\tacme/lib\t{small}\tkeep"),
             format!("gone\t(all)\t{}\tthe class is no longer in the catalogue", of("", "")),
+            format!("large\t(all)\t{large}\tnot compared: its services were not measured"),
+            format!("large\t(all)\t{large}\tnot compared: prices on managed instances are unknown"),
         ];
         assert_eq!(table(&rows, &catalogue(), true).text(false), expected.map(|line| line + "\n").concat());
     }

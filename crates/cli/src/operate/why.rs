@@ -16,7 +16,6 @@ use ecsrunner_core::id::RunnerName;
 use ecsrunner_core::reason::Code;
 use ecsrunner_core::records::job::JobStage;
 use ecsrunner_core::records::runner::EndingKind;
-use ecsrunner_core::rules::class::Catalogue;
 use ecsrunner_github::operator::Delivered;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -95,9 +94,13 @@ async fn recorded(deployment: &Deployment, job: JobView) -> Result<Answer, Failu
     let tasks = evidence::tasks(deployment, &runners).await;
     let github = if job.is_past() { None } else { evidence::of_job(deployment, &job).await };
     // Without a configuration, such as with the URL of a local server alone, no class is known.
-    let catalogue = deployment.rules().map(|rules| rules.catalogue).unwrap_or_default();
-    let because = because(&job, &runners, &catalogue);
-    let next = memory::advice(&catalogue, &job, because.as_ref());
+    let (catalogue, max_job_minutes) = deployment
+        .rules()
+        .map(|rules| (rules.catalogue, rules.settings.limits.max_job_minutes))
+        .unwrap_or_default();
+    let because = because(&job, &runners);
+    let next =
+        memory::advice((&catalogue, max_job_minutes), &job, its_runner(&job, &runners), because.as_ref());
     let id = job.id;
     Ok(Answer {
         id,
@@ -113,7 +116,7 @@ async fn recorded(deployment: &Deployment, job: JobView) -> Result<Answer, Failu
 }
 
 /// Returns the job's own reason, or else its runner's.
-fn because(job: &JobView, runners: &[RunnerView], catalogue: &Catalogue) -> Option<ReasonView> {
+fn because(job: &JobView, runners: &[RunnerView]) -> Option<ReasonView> {
     let of_runner = |runner: &RunnerView| {
         let ending = runner.ending.filter(|ending| *ending != EndingKind::Completed);
         let of_ending = || Some(ReasonView::of(&ending?.code().into()));
@@ -123,9 +126,14 @@ fn because(job: &JobView, runners: &[RunnerView], catalogue: &Catalogue) -> Opti
     if job.has_succeeded() {
         return None;
     }
-    let its = runners.iter().find(|runner| job.runner.as_ref() == Some(&runner.name));
+    let its = its_runner(job, runners);
     let of_runner = job.reason.clone().or_else(|| its.and_then(of_runner));
-    of_runner.or_else(|| memory::killed(job, its?, catalogue))
+    of_runner.or_else(|| memory::killed(job, its?))
+}
+
+/// Returns the runner that executed the job.
+fn its_runner<'a>(job: &JobView, runners: &'a [RunnerView]) -> Option<&'a RunnerView> {
+    runners.iter().find(|runner| job.runner.as_ref() == Some(&runner.name))
 }
 
 impl Answer {

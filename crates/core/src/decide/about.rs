@@ -54,8 +54,8 @@ fn nano(usd: f64) -> u64 {
     (usd * 1e9).round() as u64
 }
 
-/// Returns the jobs that are run again, by repository, the latest first. A runner is told those of its own repository
-/// alone: a job can read what its runner was told.
+/// Returns the jobs that are run again, by repository, the latest first. Only a runner that is registered in one repository
+/// is told any, those of that repository: a job can read what its runner was told.
 #[must_use]
 pub fn reruns(open: &Open) -> BTreeMap<Repository, Vec<Again>> {
     let mut reruns: Vec<&Rerun> = open

@@ -21,38 +21,67 @@ pub const THROTTLED_PERCENT: u64 = 10;
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Run {
     pub peaks: Peaks,
+    /// The CPU units that its runner had. Its class may have others by now.
+    pub cpu: u32,
     /// How long its task ran, in seconds.
     pub task_seconds: f64,
     pub market: Market,
 }
 
-/// What jobs need: the 95th percentiles of what their runs used.
-#[derive(Clone, Copy, PartialEq, Debug)]
+/// What jobs need, by what their runs used.
+#[derive(Clone, PartialEq, Debug)]
 pub struct Needs {
+    /// The 95th percentile.
     pub cpus: f64,
+    /// The 95th percentile.
     pub memory_bytes: u64,
-    /// `None` if it is not known.
+    /// The most memory of any run.
+    pub most_memory_bytes: u64,
+    /// The 95th percentile; `None` if it is not known.
     pub disk_bytes: Option<u64>,
-    /// `None` if no limit was known.
-    pub throttled_percent: Option<u64>,
-    /// Whether any run ended because its memory was used up.
-    pub out_of_memory: bool,
+    /// For each run with a limit that is known: its CPU units, and in how much of the time it was at their limit, in per cent.
+    pub throttled: Vec<(u32, u64)>,
+    /// The most memory with which a run ran out of it, in MiB; `None` if none did.
+    pub out_of_memory: Option<u32>,
 }
 
 impl Needs {
-    /// Whether a class of this size fits jobs that now run in one of `present`.
+    /// Returns what these runs need; `None` without a run whose CPU time and memory were measured.
+    #[must_use]
+    pub fn of(runs: &[Run], out_of_memory: Option<u32>) -> Option<Self> {
+        let all = |value: fn(&Peaks) -> Option<u64>| runs.iter().filter_map(move |run| value(&run.peaks));
+        let p95_of = |value| p95(&mut all(value).collect::<Vec<_>>(), Ord::cmp);
+        let cpus =
+            p95(&mut runs.iter().filter_map(|run| run.peaks.cpus()).collect::<Vec<_>>(), f64::total_cmp);
+        let throttled = runs.iter().filter_map(|run| Some((run.cpu, run.peaks.throttled_percent?)));
+        Some(Self {
+            cpus: cpus?,
+            memory_bytes: p95_of(|peaks| peaks.memory_bytes)?,
+            most_memory_bytes: all(|peaks| peaks.memory_bytes).max()?,
+            disk_bytes: p95_of(|peaks| peaks.disk_bytes),
+            throttled: throttled.collect(),
+            out_of_memory,
+        })
+    }
+
+    /// Whether a class of this size fits the jobs.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a per cent is small")]
-    pub fn fit(&self, size: Size, present: Size) -> bool {
+    pub fn fit(&self, size: Size) -> bool {
         const MIB: u64 = 1024 * 1024;
         let room = |mib: u64| mib * MIB * STORAGE_PERCENT / 100;
-        let has_memory = self.memory_bytes <= room(u64::from(size.memory()))
-            && (!self.out_of_memory || size.memory() > present.memory());
+        let memory = u64::from(size.memory());
+        let has_memory = self.memory_bytes <= room(memory)
+            && self.most_memory_bytes <= memory * MIB
+            && self.out_of_memory.is_none_or(|too_little| size.memory() > too_little);
         let has_disk =
             self.disk_bytes.is_none_or(|disk| disk <= room(u64::from(size.ephemeral_storage_gib()) * 1024));
-        let at_limit = self.throttled_percent.is_some_and(|percent| percent > THROTTLED_PERCENT);
+        // A run says nothing about a limit that is not below its own.
+        let throttled =
+            self.throttled.iter().map(|(cpu, percent)| if size.cpu() < *cpu { *percent } else { 0 });
+        let at_limit = p95(&mut throttled.collect::<Vec<_>>(), Ord::cmp);
         let has_cpu = self.cpus <= f64::from(size.cpu()) / 1024.0 * CPU_PERCENT as f64 / 100.0
-            && !(at_limit && size.cpu() < present.cpu());
+            && at_limit.is_none_or(|percent| percent <= THROTTLED_PERCENT);
         has_memory && has_disk && has_cpu
     }
 }
@@ -73,20 +102,20 @@ pub fn percentile<T: Copy>(
     values.get(rank - 1).copied()
 }
 
-/// Returns how much longer a run may take with `size` in place of `present`, in seconds: as if all of its CPU time had been
-/// spent on all CPUs at once.
+/// Returns how much longer a run may take with this size than it took, in seconds: as if all of its CPU time had been spent on
+/// all CPUs at once.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "a job has far fewer milliseconds than a mantissa holds")]
-pub fn longer_seconds(run: &Run, size: Size, present: Size) -> f64 {
-    let cpus = |size: Size| f64::from(size.cpu()) / 1024.0;
+pub fn longer_seconds(run: &Run, size: Size) -> f64 {
+    let cpus = |cpu: u32| f64::from(cpu) / 1024.0;
     let cpu_seconds = run.peaks.cpu_ms.unwrap_or(0) as f64 / 1000.0;
-    (cpu_seconds / cpus(size) - cpu_seconds / cpus(present)).max(0.0)
+    (cpu_seconds / cpus(size.cpu()) - cpu_seconds / cpus(run.cpu)).max(0.0)
 }
 
-/// Returns what a run would have cost at most with `size` in place of `present`, in US dollars at list prices.
+/// Returns what a run would have cost at most in this class, in US dollars at list prices.
 #[must_use]
-pub fn run_usd(run: &Run, class: &Class, present: Size) -> f64 {
-    let seconds = run.task_seconds + longer_seconds(run, class.size, present);
+pub fn run_usd(run: &Run, class: &Class) -> f64 {
+    let seconds = run.task_seconds + longer_seconds(run, class.size);
     let market = match class.capacity {
         Capacity::OnDemand => Market::OnDemand,
         Capacity::Spot => Market::Spot,
@@ -97,30 +126,44 @@ pub fn run_usd(run: &Run, class: &Class, present: Size) -> f64 {
     fargate_usd(class.size, market, from, to)
 }
 
-/// Whether a job can move from one class to the other as it is: the same compute, architecture, image, engine and services, and
-/// all of these repositories are allowed.
+/// Whether a job can move from one class to the other as it is: the same compute, architecture, image, engine and services, no
+/// more interruptions, no less time, no ECS Exec that it does not have now, and all of these repositories are allowed.
+///
+/// `max_job_minutes` are the deployment's, which a class without its own has.
 #[must_use]
 pub fn can_replace<'a>(
     present: &Class,
     other: &Class,
+    max_job_minutes: u32,
     mut repositories: impl Iterator<Item = &'a Repository>,
 ) -> bool {
+    let minutes = |class: &Class| class.max_job_minutes.unwrap_or(max_job_minutes);
     other.size.arch() == present.size.arch()
         && (other.compute, other.docker) == (present.compute, present.docker)
         && other.image == present.image
-        && (present.services.is_empty() || other.services == present.services)
+        && other.services == present.services
+        && (other.capacity == present.capacity || other.capacity == Capacity::OnDemand)
+        && minutes(other) >= minutes(present)
+        && (!other.exec || present.exec)
         && repositories.all(|repository| other.allows(repository))
 }
 
-/// Returns the class with the least memory that has more than `present`, for a job of this repository that ran out of it.
+/// Returns the class with the least memory that has more than `memory` MiB, for a job of this repository that ran out of them.
+/// It can be the present one, if that was enlarged since.
 #[must_use]
 pub fn with_more_memory<'a>(
     catalogue: &'a Catalogue,
-    present: &Class,
+    present: &'a Class,
+    memory: u32,
+    max_job_minutes: u32,
     repository: &Repository,
 ) -> Option<&'a Class> {
-    let larger = catalogue.iter().filter(|class| class.size.memory() > present.size.memory());
-    let fitting = larger.filter(|class| can_replace(present, class, std::iter::once(repository)));
+    if present.size.memory() > memory {
+        return Some(present);
+    }
+    let larger = catalogue.iter().filter(|class| class.size.memory() > memory);
+    let fitting =
+        larger.filter(|class| can_replace(present, class, max_job_minutes, std::iter::once(repository)));
     fitting.min_by_key(|class| (class.size.memory(), class.size.cpu()))
 }
 
@@ -140,9 +183,10 @@ mod tests {
         Needs {
             cpus: 0.7,
             memory_bytes: 2048 * MIB * 80 / 100,
+            most_memory_bytes: 2048 * MIB,
             disk_bytes: Some(16 * 1024 * MIB),
-            throttled_percent: Some(10),
-            out_of_memory: false,
+            throttled: vec![(4096, 10)],
+            out_of_memory: None,
         }
     }
 
@@ -152,24 +196,43 @@ mod tests {
         let fits = |change: fn(&mut Needs)| {
             let mut needs = needs();
             change(&mut needs);
-            (needs.fit(small, large), needs.fit(large, large))
+            (needs.fit(small), needs.fit(large))
         };
         assert_eq!(fits(|_| {}), (true, true));
         assert_eq!(fits(|needs| needs.cpus = 0.71), (false, true));
         assert_eq!(fits(|needs| needs.memory_bytes += 1), (false, true));
         assert_eq!(fits(|needs| needs.disk_bytes = Some(16 * 1024 * MIB + 1)), (false, false));
         assert_eq!(fits(|needs| needs.disk_bytes = None), (true, true));
-        assert_eq!(fits(|needs| needs.throttled_percent = Some(11)), (false, true));
-        assert_eq!(fits(|needs| needs.throttled_percent = None), (true, true));
-        assert_eq!(fits(|needs| needs.out_of_memory = true), (false, false), "only more memory fits");
-        assert!(Needs { out_of_memory: true, ..needs() }.fit(size(4096, 9216), large));
+        assert_eq!(fits(|needs| needs.most_memory_bytes += 1), (false, true), "one run needs all of it");
+        assert_eq!(fits(|needs| needs.throttled = vec![(4096, 11)]), (false, true));
+        assert_eq!(fits(|needs| needs.throttled = vec![(1024, 90)]), (true, true), "it had no more CPUs");
+        assert_eq!(fits(|needs| needs.throttled.clear()), (true, true));
+        assert_eq!(fits(|needs| needs.out_of_memory = Some(2048)), (false, true), "only more memory fits");
+        assert_eq!(fits(|needs| needs.out_of_memory = Some(8192)), (false, false));
+    }
+
+    #[test]
+    fn runs_need_what_most_of_them_used_and_the_memory_of_the_greediest() {
+        let run = |percent: u64| {
+            let peaks = Peaks {
+                measured_ms: Some(100_000),
+                cpu_ms: Some(percent * 1_000),
+                memory_bytes: Some(percent * MIB),
+                ..Peaks::default()
+            };
+            Run { peaks, cpu: 1024, task_seconds: 100.0, market: Market::OnDemand }
+        };
+        let needs = Needs::of(&(1..=20).map(run).collect::<Vec<_>>(), Some(7)).unwrap();
+        assert_eq!((needs.memory_bytes, needs.most_memory_bytes), (19 * MIB, 20 * MIB));
+        assert_eq!((needs.cpus, needs.disk_bytes, needs.out_of_memory), (0.19, None, Some(7)));
+        assert_eq!(Needs::of(&[], None), None);
     }
 
     #[test]
     fn a_run_on_fewer_cpus_is_counted_as_long_as_it_can_take() {
         let peaks = Peaks { cpu_ms: Some(60_000), ..Peaks::default() };
-        let run = Run { peaks, task_seconds: 100.0, market: Market::OnDemand };
-        let longer = |to: Size, from: Size| longer_seconds(&run, to, from);
+        let on = |size: Size| Run { peaks, cpu: size.cpu(), task_seconds: 100.0, market: Market::OnDemand };
+        let longer = |to: Size, from: Size| longer_seconds(&on(from), to);
         assert!((longer(size(1024, 2048), size(4096, 8192)) - 45.0).abs() < 1e-9);
         assert!(longer(size(4096, 8192), size(1024, 2048)).abs() < 1e-9, "never shorter");
         let (catalogue, _) = Catalogue::read(
@@ -179,7 +242,7 @@ mod tests {
             .unwrap(),
         );
         let usd = |name: &str| {
-            run_usd(&run, catalogue.get(&ClassName::parse(name).unwrap()).unwrap(), size(4096, 8192))
+            run_usd(&on(size(4096, 8192)), catalogue.get(&ClassName::parse(name).unwrap()).unwrap())
         };
         let from = Timestamp::UNIX_EPOCH;
         let to = from + jiff::SignedDuration::from_secs(145);
@@ -206,13 +269,53 @@ mod tests {
             .unwrap(),
         );
         assert!(errors.is_empty(), "{errors:?}");
-        let next = |class: &str, repository: &str| {
+        let next = |class: &str, memory: u32, repository: &str| {
             let class = catalogue.get(&ClassName::parse(class).unwrap()).unwrap();
-            let found = with_more_memory(&catalogue, class, &Repository::parse(repository).unwrap());
+            let repository = Repository::parse(repository).unwrap();
+            let found = with_more_memory(&catalogue, class, memory, 360, &repository);
             found.map(|class| class.name.to_string())
         };
-        assert_eq!(next("small", "acme/app").as_deref(), Some("large"));
-        assert_eq!(next("small", "acme/other").as_deref(), Some("more"));
-        assert_eq!(next("huge", "acme/app"), None);
+        assert_eq!(next("small", 1024, "acme/app").as_deref(), Some("large"));
+        assert_eq!(next("small", 1024, "acme/other").as_deref(), Some("more"));
+        assert_eq!(next("small", 512, "acme/app").as_deref(), Some("small"), "enlarged since");
+        assert_eq!(next("small", 4096, "acme/app").as_deref(), Some("huge"), "made smaller since");
+        assert_eq!(next("huge", 8192, "acme/app"), None);
+    }
+
+    #[test]
+    fn a_job_moves_only_to_a_class_that_interrupts_limits_and_opens_it_no_more() {
+        let (catalogue, errors) = Catalogue::read(
+            &serde_json::from_str(
+                r#"{"plain": {"cpu": 512, "memory": 1024}, "spot": {"cpu": 512, "memory": 1024, "capacity": "spot"},
+                    "both": {"cpu": 512, "memory": 1024, "capacity": "spot-then-on-demand"},
+                    "short": {"cpu": 512, "memory": 1024, "max_job_minutes": 359}, "long": {"cpu": 512, "memory": 1024, "max_job_minutes": 361},
+                    "exec": {"cpu": 512, "memory": 1024, "exec": true},
+                    "db": {"cpu": 512, "memory": 1024, "services": {"db": {"image": "postgres:17", "port": 5432, "cpu": 64, "memory": 256}}}}"#,
+            )
+            .unwrap(),
+        );
+        assert!(errors.is_empty(), "{errors:?}");
+        let can = |present: &str, other: &str| {
+            let class = |name: &str| catalogue.get(&ClassName::parse(name).unwrap()).unwrap();
+            can_replace(class(present), class(other), 360, std::iter::empty())
+        };
+        for (present, other, expected) in [
+            ("plain", "spot", false),
+            ("plain", "both", false),
+            ("spot", "both", false),
+            ("spot", "plain", true),
+            ("both", "plain", true),
+            ("spot", "spot", true),
+            ("plain", "short", false),
+            ("short", "plain", true),
+            ("plain", "long", true),
+            ("long", "plain", false),
+            ("plain", "exec", false),
+            ("exec", "plain", true),
+            ("plain", "db", false),
+            ("db", "plain", false),
+        ] {
+            assert_eq!(can(present, other), expected, "{present} by {other}");
+        }
     }
 }

@@ -21,13 +21,13 @@ pub struct Peaks {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub throttled_percent: Option<u64>,
     /// The most memory that could not be given back at once: without the file cache that the kernel would drop first. It
-    /// is read once a second, so that a shorter peak can be missed.
+    /// is read once a second, so that a shorter peak can be missed. Without a cgroup it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
     /// The most memory since the container started, with all of the file cache, as the kernel counted it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_with_cache_bytes: Option<u64>,
-    /// What the job's file system held more at the job's end than at its start.
+    /// What the job's file system held more, at most, than at the job's start. It is read once a second, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_bytes: Option<u64>,
     /// How many processes the kernel killed because there was no memory left.

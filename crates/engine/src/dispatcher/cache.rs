@@ -143,9 +143,14 @@ impl Cache {
         known.reruns = about::reruns(open);
     }
 
-    /// Returns the jobs of a repository that are run again because their runner was lost.
-    pub(crate) fn reruns_of(&self, repository: &Repository) -> Vec<Again> {
-        self.lock().reruns.get(repository).cloned().unwrap_or_default()
+    /// Returns the jobs that a runner of this scope is told: those that are run again because their runner was lost.
+    ///
+    /// A job can read what its runner was told. GitHub gives an organization's runner any repository's job, so it is told none.
+    pub(crate) fn reruns_for(&self, scope: &Scope) -> Vec<Again> {
+        match scope {
+            Scope::Repository(repository) => self.lock().reruns.get(repository).cloned().unwrap_or_default(),
+            Scope::Organization { .. } => Vec::new(),
+        }
     }
 
     /// Whether a runner for this job gets On-Demand capacity, whatever its class says.

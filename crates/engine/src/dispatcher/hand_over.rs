@@ -141,7 +141,7 @@ impl<W: World> Engine<W> {
                 None => self.rules().rules().offer_of(&runner.facts.class, &runner.facts.repository),
             },
             about: None,
-            reruns: self.cache.reruns_of(&runner.facts.repository),
+            reruns: self.cache.reruns_for(&runner.facts.scope),
             fail,
         };
         let next = |current: &Runner| {

@@ -78,7 +78,7 @@ test('what a job used is told as far as it was measured', () => {
     'CPU time: 6.0 s, 1.50 vCPU on average, at the limit in 12 % of the time',
     'Memory: at most 700 MiB, 900 MiB with file cache',
     'Out of memory: the kernel killed 2 of its processes',
-    'Disk: 64 MiB more than at its start',
+    'Disk: at most 64 MiB more than at its start',
   ]);
   assert.deepEqual(told({ cpu_ms: 100, oom_kills: 0 }), ['CPU time: 100 ms']);
   assert.deepEqual([undefined, null, { memory_bytes: '<b>' }].map(told), [[], [], []]);

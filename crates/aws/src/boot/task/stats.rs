@@ -15,20 +15,9 @@ pub struct ContainerStats {
     /// The kernel's periods of the CPU limit, and in how many of them it was reached.
     pub periods: Option<u64>,
     pub throttled_periods: Option<u64>,
-    /// Memory with all of the file cache, in bytes.
-    pub memory: Option<u64>,
-    /// The most memory since the container started. Docker has it with version 1 of cgroups only.
+    /// The most memory since the container started, with all of the file cache, in bytes. Docker has it with version 1 of
+    /// cgroups only.
     pub memory_max: Option<u64>,
-    /// The file cache that the kernel would drop first.
-    pub inactive_file: Option<u64>,
-}
-
-impl ContainerStats {
-    /// Memory without the file cache that the kernel would drop first.
-    #[must_use]
-    pub fn memory_without_cache(&self) -> Option<u64> {
-        Some(self.memory?.saturating_sub(self.inactive_file?))
-    }
 }
 
 #[derive(Default, Deserialize)]
@@ -61,17 +50,7 @@ struct Throttling {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct MemoryStats {
-    usage: Option<u64>,
     max_usage: Option<u64>,
-    stats: MemoryDetails,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct MemoryDetails {
-    /// Version 1 of cgroups, with those below.
-    total_inactive_file: Option<u64>,
-    inactive_file: Option<u64>,
 }
 
 /// Asks ECS what this container uses. `metadata` is `ECS_CONTAINER_METADATA_URI_V4`.
@@ -90,8 +69,6 @@ pub fn container_stats(metadata: &str, http: &Http, limit: Duration) -> Result<C
         cpu_nanos: cpu_stats.cpu_usage.total_usage,
         periods: cpu_stats.throttling_data.periods,
         throttled_periods: cpu_stats.throttling_data.throttled_periods,
-        memory: memory_stats.usage,
         memory_max: memory_stats.max_usage.filter(|most| *most > 0),
-        inactive_file: memory_stats.stats.total_inactive_file.or(memory_stats.stats.inactive_file),
     })
 }

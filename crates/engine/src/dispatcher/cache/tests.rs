@@ -1,5 +1,8 @@
+use ecsrunner_core::id::{Organization, RunnerGroupId};
+use ecsrunner_core::reason::Code;
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::hold::Failure;
+use ecsrunner_core::records::rerun::{Rerun, RerunId, RerunKey, RerunRecord, RerunState};
 use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::wire::fault::Fault;
 
@@ -127,4 +130,42 @@ fn a_new_lease_knows_nothing_of_what_an_earlier_one_had_not_asked_for() {
     cache.begin_lease();
     // Another process may have asked for it since, and used the slot.
     assert!(!cache.is_unasked(&runner, 1) && !cache.has_slot(&runner, &bucket));
+}
+
+#[test]
+fn a_runner_of_an_organization_is_told_no_rerun_and_one_of_a_repository_its_own() {
+    let rerun = |repository: &str, run: u64| {
+        let id = RerunId {
+            repository: Repository::parse(repository).unwrap(),
+            run: RunId::new(run),
+            name: "build".into(),
+        };
+        let rerun = Rerun {
+            id: id.clone(),
+            job: JobId::new(run),
+            class: None,
+            latest: 2,
+            times: 1,
+            cause: Code::SpotInterrupted.into(),
+            state: RerunState::Made,
+            checks: 0,
+            refusals: 0,
+            not_before: at(0),
+            since: at(0),
+        };
+        (RerunKey::Rerun(id), RerunRecord::Rerun(rerun))
+    };
+    let mut open = Open {
+        reruns: [rerun("acme/app", 1), rerun("acme/web", 2)].into_iter().collect(),
+        ..Open::default()
+    };
+    let cache = Cache::default();
+    cache.refresh(&mut open, at(0));
+    let told = |scope: &Scope| -> Vec<u64> {
+        cache.reruns_for(scope).into_iter().map(|again| again.run.get()).collect()
+    };
+    assert_eq!(told(&Scope::Repository(Repository::parse("acme/app").unwrap())), [1]);
+    // GitHub may give it a job of any repository, and that can read what its runner was told.
+    let organization = Organization::parse("acme").unwrap();
+    assert_eq!(told(&Scope::Organization { organization, group: RunnerGroupId::new(1) }), [0; 0]);
 }
