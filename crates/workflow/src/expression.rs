@@ -6,6 +6,7 @@
 pub(crate) mod check;
 mod evaluate;
 mod functions;
+mod lenient_json;
 mod named_status;
 pub(crate) mod template;
 mod value;

@@ -20,6 +20,7 @@ pub mod run;
 
 pub use expression::check::used as contexts_of;
 pub use matrix::{Combination, Strategy};
+pub use permissions::all_permissions;
 pub use place::repository_root;
 pub use problem::{Position, Problem, Problems};
 pub use program::{Found, Program};

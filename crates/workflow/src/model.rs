@@ -38,6 +38,8 @@ pub struct Job {
     pub id: String,
     pub at: Position,
     pub name: Option<Token>,
+    /// The first line of `name` as it is in the file, which GitHub shows for a job that is not expanded.
+    pub written_name: Option<String>,
     /// Ids of jobs, as they are spelled where they are defined.
     pub needs: Vec<String>,
     /// `if`, as GitHub completes it, and where it is.

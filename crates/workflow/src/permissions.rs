@@ -1,7 +1,19 @@
 //! `permissions`: what the token of a job may do, and what a called workflow may ask for.
 
-use crate::schema::permission_names;
+use crate::schema::{permission_levels, permission_names};
 use crate::token::Token;
+
+/// Returns the names and levels of `read-all`, or of `write-all`. A permission that can only be written, such as
+/// `id-token`, is not part of `read-all`; one that can only be read is read in both.
+pub fn all_permissions(write: bool) -> impl Iterator<Item = (&'static str, &'static str)> {
+    permission_names().filter_map(move |name| {
+        let has = |level: &str| permission_levels(name).contains(&level);
+        match write {
+            true if has("write") => Some((name, "write")),
+            _ => has("read").then_some((name, "read")),
+        }
+    })
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Level {
@@ -60,5 +72,20 @@ impl Permissions {
             names.iter().map(one).collect::<Vec<_>>().join(", ")
         };
         (!names.is_empty()).then(|| (listed(self), listed(allowed)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_permissions_are_those_that_have_the_level() {
+        let (read, write): (Vec<_>, Vec<_>) =
+            (all_permissions(false).collect(), all_permissions(true).collect());
+        assert!(read.iter().all(|(name, level)| *level == "read" && *name != "id-token"), "{read:?}");
+        assert!(read.contains(&("discussions", "read")) && read.contains(&("models", "read")), "{read:?}");
+        assert_eq!(write.len(), permission_names().count());
+        assert!(write.contains(&("id-token", "write")) && write.contains(&("models", "read")), "{write:?}");
     }
 }

@@ -11,7 +11,7 @@ use crate::problem::{Faults, Problems};
 use crate::schema::{ROOT, check};
 use crate::token::{Content, Token};
 use crate::trigger::Triggers;
-use crate::yaml;
+use crate::yaml::{self, Node};
 
 /// Reads a workflow. `file` is its path in the repository.
 ///
@@ -29,6 +29,9 @@ pub fn read(file: &str, text: &str) -> Result<Workflow, Problems> {
     };
     let root = check(&node, &ROOT, &mut faults);
     let mut workflow = Reader { faults: &mut faults }.workflow(file, &root);
+    for job in &mut workflow.jobs {
+        job.written_name = written_name(&node, &job.id);
+    }
     workflow.notes = faults.take_notes();
     if faults.is_empty() { Ok(workflow) } else { Err(faults.end()) }
 }
@@ -74,6 +77,12 @@ impl Reader<'_, '_> {
             self.faults.add(concurrency.at, crate::run::QUEUE_AND_CANCEL);
         }
     }
+}
+
+/// Returns the first line of a job's `name` as it is in the file.
+fn written_name(root: &Node, job: &str) -> Option<String> {
+    let name = root.get("jobs")?.get(job)?.get("name")?.text()?;
+    name.lines().next().map(str::to_owned)
 }
 
 /// Leaves out a mapping without entries.

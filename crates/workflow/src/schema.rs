@@ -11,7 +11,7 @@ mod step;
 pub(crate) mod trigger;
 
 pub(crate) use check::check;
-pub(crate) use job::permission_names;
+pub(crate) use job::{permission_levels, permission_names};
 pub(crate) use root::ROOT;
 
 use crate::expression::check::Allowed;

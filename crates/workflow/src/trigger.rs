@@ -132,6 +132,18 @@ impl Triggers {
             .or_else(|| first(default_activities(event).unwrap_or(known)))
     }
 
+    /// Returns what an event comes from of which nothing else is known: the first time of a schedule, or the first
+    /// workflow whose runs start this one. `None` for other events.
+    #[must_use]
+    pub fn source(&self, event: &str) -> Option<String> {
+        let filters = self.events.iter().find(|trigger| trigger.event == event)?.filters.as_ref()?;
+        match event {
+            "schedule" => filters.items().first()?.get("cron")?.text(),
+            "workflow_run" => texts(filters.get("workflows")?).into_iter().next(),
+            _ => None,
+        }
+    }
+
     /// Whether an event starts the workflow. Its `paths` are not looked at.
     ///
     /// # Errors

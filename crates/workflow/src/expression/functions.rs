@@ -3,6 +3,7 @@
 use github_actions_expressions::call::Function;
 
 use super::Fault;
+use super::lenient_json;
 use super::value::{Value, folded};
 
 /// Calls a function whose arguments are evaluated. Status functions are not among them.
@@ -113,7 +114,10 @@ fn from_json(text: &str) -> Result<Value, Fault> {
     if text.trim().is_empty() {
         return Err(Fault("fromJSON was given an empty text: JSON is expected".to_owned()));
     }
-    serde_json::from_str(text).map_err(|error| Fault(format!("fromJSON was given `{}`: {error}", cut(text))))
+    // JSON is the usual case. What is not JSON may still be what GitHub takes.
+    serde_json::from_str(text)
+        .or_else(|_| lenient_json::read(text))
+        .map_err(|wrong| Fault(format!("fromJSON was given `{}`: {wrong}", cut(text))))
 }
 
 fn cut(text: &str) -> String {

@@ -92,6 +92,11 @@ fn functions_work_as_at_github() {
         ("toJSON('\u{1}\u{2028}\u{8}/')", r#""\"\\u0001\\u2028\\b/\"""#),
         ("fromJSON('true')", "true"),
         ("fromJson('{\"b\":1,\"a\":2}')", "{\"b\":1,\"a\":2}"),
+        ("fromJSON('{b: [''x'', 1,]} // more')", "{\"b\":[\"x\",1]}"),
+        (
+            "fromJSON('[1 2]')",
+            "fault: `fromJSON('[1 2]')`: fromJSON was given `[1 2]`: `,` or `]` is expected at line 1 column 4",
+        ),
         ("format('{1}', 'a')", "fault: `format('{1}', 'a')`: format was given `{1}`, but no value for `{1}`"),
         (
             "format('{')",

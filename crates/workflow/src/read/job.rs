@@ -47,6 +47,7 @@ impl Reader<'_, '_> {
             id: id.to_owned(),
             at,
             name: owned("name").filter(|name| name.text().is_none_or(|text| !text.is_empty())),
+            written_name: None,
             needs: Vec::new(),
             condition: condition(value.get("if")),
             strategy: owned("strategy"),

@@ -82,13 +82,14 @@ impl Run {
             },
             Err(fault) => Err(format!("`if`: {fault}")),
         };
-        match strategy {
-            Ok(strategy) => self.expand(node, &strategy),
-            Err(why) => self.end_node(node, name, Outcome::Failure, Some(why)),
+        let expanded = strategy.and_then(|strategy| self.expand(node, &strategy));
+        if let Err(why) = expanded {
+            self.end_node(node, name, Outcome::Failure, Some(why));
         }
     }
 
-    fn expand(&mut self, node: usize, strategy: &Strategy) {
+    /// Makes the jobs of a node. Fails if one of them gets no name; the node is then as before.
+    fn expand(&mut self, node: usize, strategy: &Strategy) -> Result<(), String> {
         let first = self.nodes[node].instances[0].job;
         let mut instances = Vec::with_capacity(strategy.combinations.len());
         for (at, combination) in strategy.combinations.iter().enumerate() {
@@ -103,11 +104,12 @@ impl Run {
             let contexts = self.contexts(node);
             let contexts =
                 contexts.with("matrix", instance.matrix.clone()).with("strategy", instance.strategy.clone());
-            instance.name = self.instance_name(node, combination, &contexts);
+            instance.name = self.instance_name(node, combination, &contexts)?;
         }
         let stage = Stage::Expanded { fail_fast: strategy.fail_fast, max_parallel: strategy.max_parallel };
         self.nodes[node].instances = instances;
         self.nodes[node].stage = stage;
+        Ok(())
     }
 
     /// Ends a node that is not expanded, as one job.

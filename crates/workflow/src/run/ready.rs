@@ -157,19 +157,20 @@ impl Run {
         self.contexts(node).with("matrix", made.matrix.clone()).with("strategy", made.strategy.clone())
     }
 
-    /// Returns the name of a job that is not expanded.
+    /// Returns the name of a job that is not expanded. As at GitHub, its expressions are not evaluated.
     pub(super) fn plain_name(&self, scope: usize, job: &Job) -> String {
-        let written = job.name.as_ref().and_then(Token::text);
-        format!("{}{}", self.scopes[scope].prefix, written.unwrap_or_else(|| job.id.clone()))
+        let name = job.name.as_ref().and_then(|name| name.text().or_else(|| job.written_name.clone()));
+        format!("{}{}", self.scopes[scope].prefix, name.unwrap_or_else(|| job.id.clone()))
     }
 
-    /// Returns the name of one job of a matrix. Its values are added unless the name is an expression.
+    /// Returns the name of one job of a matrix. Its values are added unless the name is an expression. Fails if the
+    /// expression has no value.
     pub(super) fn instance_name(
         &self,
         node: usize,
         combination: &Combination,
         contexts: &Contexts,
-    ) -> String {
+    ) -> Result<String, String> {
         let job = self.job(node);
         let prefix = &self.scopes[self.nodes[node].scope].prefix;
         let made = |base: &str| {
@@ -182,12 +183,13 @@ impl Run {
         let name = match &job.name {
             None => made(&job.id),
             Some(Token { content: Content::Expression(expression), .. }) => {
-                let value = crate::expression::evaluate(expression, contexts).map(|value| value.text());
-                value.ok().filter(|name| !name.is_empty()).unwrap_or_else(|| made(&job.id))
+                let value = crate::expression::evaluate(expression, contexts);
+                let name = value.map_err(|fault| format!("`name`: {fault}"))?.text();
+                if name.is_empty() { made(&job.id) } else { name }
             }
             Some(literal) => made(&literal.text().unwrap_or_else(|| job.id.clone())),
         };
-        format!("{prefix}{name}")
+        Ok(format!("{prefix}{name}"))
     }
 }
 

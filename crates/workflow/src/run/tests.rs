@@ -168,6 +168,33 @@ fn a_failure_skips_what_needs_success_and_runs_what_asks_for_it() {
 }
 
 #[test]
+fn a_job_that_is_not_expanded_has_its_name_as_it_is_written() {
+    let mut play = Play::start(
+        "
+  test: {name: 'Test (${{ matrix.os }})', if: false, runs-on: x, strategy: {matrix: {os: [a, b]}}}
+  lines: {name: \"${{ github.ref }}\\nmore\", if: false, runs-on: x}
+  plain: {name: Plain, if: false, runs-on: x, strategy: {matrix: {os: [a, b]}}}",
+    );
+    assert_eq!(play.log(), "skipped Test (${{ matrix.os }})\nskipped ${{ github.ref }}\nskipped Plain");
+}
+
+#[test]
+fn a_name_without_a_value_fails_the_job_and_an_empty_one_is_made() {
+    let mut play = Play::start(
+        "
+  wrong: {name: 'Is ${{ fromJSON(vars.NONE) }}', runs-on: x, strategy: {matrix: {n: [1, 2]}}}
+  empty: {name: '${{ vars.NONE }}', runs-on: x, strategy: {matrix: {n: [1]}}}
+  behind: {needs: wrong, if: always(), runs-on: x}",
+    );
+    insta::assert_snapshot!(play.log(), @"
+    block behind for wrong
+    failure Is ${{ fromJSON(vars.NONE) }}: `name`: `format('Is {0}', fromJSON(vars.NONE))`: fromJSON was given an empty text: JSON is expected
+    queue empty (1)
+    queue behind
+    ");
+}
+
+#[test]
 fn outputs_reach_the_jobs_that_need_them() {
     let mut play = Play::start(
         "
@@ -249,7 +276,7 @@ fn names_are_those_that_github_makes() {
     let log = play.log();
     insta::assert_snapshot!(log, @"
     block last for N
-    skipped off
+    skipped of ${{ matrix.t }}
     queue n
     queue n (true)
     queue n (xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...

@@ -207,6 +207,14 @@ static PERMISSION_KEYS: [Key; 20] = [
     key("vulnerability-alerts", &READ),
 ];
 
+/// Returns the levels that a permission can have.
+pub(crate) fn permission_levels(name: &str) -> &'static [&'static str] {
+    match PERMISSION_KEYS.iter().find(|key| key.name == name).map(|key| key.rule.shapes) {
+        Some([Shape::Word(levels)]) => levels,
+        _ => &[],
+    }
+}
+
 /// Returns the names of all permissions.
 pub(crate) fn permission_names() -> impl Iterator<Item = &'static str> {
     PERMISSION_KEYS.iter().map(|key| key.name)

@@ -99,3 +99,14 @@ fn times_and_too_many_inputs_are_told_with_their_places() {
     assert!(lines[0].starts_with("ci.yml:1:46: `cron` is `hourly`: 5 fields are expected"), "{wrong}");
     assert!(lines[1].ends_with("there are 26 inputs: GitHub takes at most 25"), "{wrong}");
 }
+
+#[test]
+fn an_event_comes_from_the_first_time_or_workflow_that_is_named() {
+    let triggers = triggers(
+        "{push: {branches: [main]}, schedule: [{cron: '0 4 * * 1'}, {cron: '5 5 * * *'}], workflow_run: {workflows: [Build, Test]}}",
+    );
+    let source = |event| triggers.source(event);
+    assert_eq!(source("schedule").as_deref(), Some("0 4 * * 1"));
+    assert_eq!(source("workflow_run").as_deref(), Some("Build"));
+    assert_eq!((source("push"), source("release")), (None, None));
+}
