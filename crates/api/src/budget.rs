@@ -52,18 +52,19 @@ pub struct BudgetsView {
 }
 
 impl BudgetsView {
+    /// Takes each budget's state with its forecast.
     #[must_use]
-    pub fn of(states: &[BudgetState], self_hosted_fee: Usd, now: Timestamp) -> Self {
+    pub fn of(states: &[(BudgetState, Usd)], self_hosted_fee: Usd, now: Timestamp) -> Self {
         Self {
             read_at: now,
-            budgets: states.iter().map(BudgetView::of).collect(),
+            budgets: states.iter().map(|(state, forecast)| BudgetView::of(state, *forecast)).collect(),
             self_hosted_fee_usd: self_hosted_fee.dollars(),
         }
     }
 }
 
 impl BudgetView {
-    fn of(state: &BudgetState) -> Self {
+    fn of(state: &BudgetState, forecast: Usd) -> Self {
         let (of, name) = match &state.key.scope {
             BudgetScope::Deployment => (BudgetOf::Deployment, None),
             BudgetScope::Class(class) => (BudgetOf::Class, Some(class.to_string())),
@@ -77,7 +78,7 @@ impl BudgetView {
             limit_usd: state.limit.dollars(),
             spent_usd: state.spent.dollars(),
             running_usd: state.running.dollars(),
-            forecast_usd: state.forecast.dollars(),
+            forecast_usd: forecast.dollars(),
             unpriced: state.unpriced,
             is_spent: state.is_spent(),
             begin: state.begin,

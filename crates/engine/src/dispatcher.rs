@@ -7,7 +7,7 @@
 
 mod advance;
 mod ask;
-mod budgets;
+pub mod budgets;
 mod fail;
 mod github_calls;
 mod hand_over;

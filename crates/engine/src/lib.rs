@@ -29,6 +29,7 @@ use ecsrunner_core::rules::settings::Settings;
 use tokio::sync::{Notify, broadcast};
 
 use counts::Counts;
+use dispatcher::budgets::ClosedDays;
 use dispatcher::cache::Cache;
 use metrics::Metrics;
 use ports::compute::Compute;
@@ -106,6 +107,7 @@ pub struct Engine<W: World> {
     metrics: Metrics,
     /// What may be exported as traces.
     pending: traces::Pending,
+    closed_days: Arc<ClosedDays>,
     /// The kick count that the store returned for this process's last kick; 0 if there was none.
     kicks: AtomicU64,
     /// Wakes a dispatcher of this process early. Only the kicks in the store are authoritative.
@@ -128,6 +130,7 @@ impl<W: World> Engine<W> {
             counts: Counts::default(),
             metrics: Metrics::default(),
             pending: traces::Pending::default(),
+            closed_days: Arc::default(),
             kicks: AtomicU64::new(0),
             kicked: Notify::new(),
             cache: Cache::default(),
@@ -135,6 +138,12 @@ impl<W: World> Engine<W> {
             told: Mutex::default(),
             left: Mutex::default(),
         }
+    }
+
+    /// Shares the sums of closed days with other engines of this process, for the same deployment.
+    #[must_use]
+    pub fn with_closed_days(self, closed_days: Arc<ClosedDays>) -> Self {
+        Self { closed_days, ..self }
     }
 
     #[must_use]

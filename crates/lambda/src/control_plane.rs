@@ -14,6 +14,7 @@ use ecsrunner_aws::secrets::Secrets;
 use ecsrunner_aws::store::DynamoStore;
 use ecsrunner_core::records::task::TaskFacts;
 use ecsrunner_core::wire::environment;
+use ecsrunner_engine::dispatcher::budgets::ClosedDays;
 use ecsrunner_engine::{Engine, Ports};
 use jiff::Timestamp;
 
@@ -42,6 +43,7 @@ struct Made {
     tasks: EcsTasks,
     builds: Option<Builds>,
     queue: SqsQueue,
+    closed_days: Arc<ClosedDays>,
 }
 
 /// The engine of one invocation, with its secrets and configuration.
@@ -78,7 +80,7 @@ impl ControlPlane {
             randomness: OsRandomness,
         };
         let rules = Arc::new(made.configuration.ruleset());
-        let engine = Engine::new(ports, rules);
+        let engine = Engine::new(ports, rules).with_closed_days(made.closed_days);
         if self.traces.is_some() {
             engine.follow_traces();
         }
@@ -117,6 +119,7 @@ impl ControlPlane {
             tasks: EcsTasks::new(&self.connection, Arc::new(fleet)),
             builds: facts.image.clone().map(|image| Builds::new(&self.connection, image)),
             queue: SqsQueue::new(&self.connection, &facts.queue_url),
+            closed_days: Arc::default(),
             configuration,
         };
         *kept = Some(made.clone());

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use ecsrunner_api::budget::BudgetsView;
-use ecsrunner_core::decide::budgets::{first_day, has_any, states};
+use ecsrunner_core::decide::budgets::{first_day_of_forecast, forecast, has_any, states};
+use ecsrunner_core::records::spend::Spending;
 use ecsrunner_engine::Ruleset;
 use ecsrunner_engine::ports::store::{Spend, Store, StoreError};
 use jiff::Timestamp;
@@ -32,8 +33,16 @@ pub async fn read_budgets(
     if !has_any(rules.rules()) {
         return Ok(BudgetsView::of(&[], fee, now));
     }
-    // As the dispatcher does: what ends between the two reads counts twice, and never not at all.
+    // As the dispatcher does: what ends between the two reads is missed this once, and never counts twice.
+    let recorded = store.spent(first_day_of_forecast(now), now).await?;
     let open = store.open().await?;
-    let recorded = store.spent(first_day(now), now).await?;
-    Ok(BudgetsView::of(&states(rules.rules(), &recorded, &open, now), fee, now))
+    let running = Spending::of_open(&open, &rules.settings.budgets, now);
+    let states = states(rules.rules(), &recorded, &open, now).into_iter();
+    let budgets: Vec<_> = states
+        .map(|state| {
+            let forecast = forecast(&state, &running, &recorded, now);
+            (state, forecast)
+        })
+        .collect();
+    Ok(BudgetsView::of(&budgets, fee, now))
 }

@@ -199,6 +199,8 @@ pub struct FaultPlan {
     pub reservations_throttled: f64,
     /// Whether reads of all open records get no answer.
     pub opens_fail: bool,
+    /// Whether reads of what was spent get no answer.
+    pub sums_fail: bool,
     /// Jobs whose records cannot be read, since a newer release has written them.
     pub unreadable_jobs: BTreeSet<JobId>,
 }

@@ -170,7 +170,12 @@ impl Levels for MemoryStore {
 
 impl Spend for MemoryStore {
     async fn spent(&self, since: Date, _now: Timestamp) -> Result<Spending, StoreError> {
-        Ok(self.0.lock().tables.spent(since))
+        let outside = self.0.lock();
+        if outside.fault_plan.sums_fail {
+            let source = "connection reset".into();
+            return Err(StoreError::Unavailable { operation: "read what was spent", source });
+        }
+        Ok(outside.tables.spent(since))
     }
 }
 

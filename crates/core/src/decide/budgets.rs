@@ -13,11 +13,11 @@ use crate::rules::Rules;
 use crate::rules::budget::{Budget, BudgetAction, BudgetScope, Period, Usd, day_of, midnight};
 
 /// A forecast takes the mean of at most so many whole days before today.
-const MEAN_DAYS: i64 = 7;
+const MEAN_DAYS: i32 = 7;
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// On the first day, less time than this says nothing about the rest of it.
 const LEAST_ELAPSED: SignedDuration = SignedDuration::from_hours(1);
-/// A record is written again when this much more of the limit is spent, as a fraction of it.
+/// A change by less than this part of the limit is no news: costs change by seconds, up and down.
 const NEWS: u64 = 100;
 
 /// A budget's period as it stands.
@@ -32,8 +32,6 @@ pub struct BudgetState {
     pub running: Usd,
     /// Tasks that ran and whose cost is unknown, so it is in no sum.
     pub unpriced: u64,
-    /// What the whole period will probably cost.
-    pub forecast: Usd,
     pub begin: Date,
     /// When the period ends.
     pub until: Timestamp,
@@ -55,10 +53,32 @@ pub fn has_any(rules: Rules<'_>) -> bool {
         || rules.catalogue.iter().any(|class| class.budget.is_some())
 }
 
-/// Returns the first day whose sums [`states`] needs.
+/// Returns the first day whose sums [`states`] needs; `None` if there is no budget.
 #[must_use]
-pub fn first_day(now: Timestamp) -> Date {
-    Period::Month.begin(now).min(day_of(now - DAY * i32::try_from(MEAN_DAYS).unwrap_or(0)))
+pub fn first_day(rules: Rules<'_>, now: Timestamp) -> Option<Date> {
+    let budgets = all(rules);
+    let periods = Period::ALL.into_iter();
+    periods
+        .filter(|period| budgets.iter().any(|(_, budget)| budget.limit(*period).is_some()))
+        .map(|period| period.begin(now))
+        .min()
+}
+
+/// Returns the first day whose sums [`forecast`] needs, and [`states`] too.
+#[must_use]
+pub fn first_day_of_forecast(now: Timestamp) -> Date {
+    Period::Month.begin(now).min(day_of(now - DAY * MEAN_DAYS))
+}
+
+/// Returns the day before which the sums no longer change, if all tasks that have begun before `at` and are not in `open`
+/// have been added to them. Such a task is charged to days from its own beginning on. The day before `at` stays open,
+/// because the clocks of two machines differ.
+#[must_use]
+pub fn closed_before(open: &Open, at: Timestamp) -> Date {
+    let runners = open.runners.values().map(|runner| runner.timeline.began());
+    let warm = open.warm.values().map(|warm| warm.timeline.began());
+    let earliest = runners.chain(warm).min().unwrap_or(at).min(at - DAY);
+    day_of(earliest)
 }
 
 /// Returns the state of each budget: the deployment's, then those of classes and of repositories by name. `recorded` has
@@ -76,8 +96,6 @@ pub fn states(rules: Rules<'_>, recorded: &Spending, open: &Open, now: Timestamp
                 |key: &SpendKey| is_of(key, &scope) && key.day >= begin && midnight(key.day) < until;
             let (ended, open) = (sum(recorded, of_period), sum(&running, of_period));
             let spent = ended.usd.plus(open.usd);
-            let left = until.duration_since(now).as_secs_f64() / DAY.as_secs_f64();
-            let a_day = mean_day(&scope, recorded, &running, now);
             states.push(BudgetState {
                 key: BudgetKey { scope: scope.clone(), period },
                 action: budget.action,
@@ -85,7 +103,6 @@ pub fn states(rules: Rules<'_>, recorded: &Spending, open: &Open, now: Timestamp
                 spent,
                 running: open.usd,
                 unpriced: ended.unpriced + open.unpriced,
-                forecast: spent.plus(Usd::of(a_day * left)),
                 begin,
                 until,
             });
@@ -94,10 +111,18 @@ pub fn states(rules: Rules<'_>, recorded: &Spending, open: &Open, now: Timestamp
     states
 }
 
+/// Returns what the whole period will probably cost. `recorded` has the sums since [`first_day_of_forecast`].
+#[must_use]
+pub fn forecast(state: &BudgetState, running: &Spending, recorded: &Spending, now: Timestamp) -> Usd {
+    let left = state.until.duration_since(now).as_secs_f64() / DAY.as_secs_f64();
+    let a_day = mean_day(&state.key.scope, recorded, running, now);
+    state.spent.plus(Usd::of(a_day * left))
+}
+
 /// Returns what a day costs, in dollars: the mean of the last whole days, or today's rate if there is none.
 fn mean_day(scope: &BudgetScope, recorded: &Spending, running: &Spending, now: Timestamp) -> f64 {
     let today = day_of(now);
-    let from = day_of(now - DAY * i32::try_from(MEAN_DAYS).unwrap_or(0));
+    let from = day_of(now - DAY * MEAN_DAYS);
     let is_whole = |key: &SpendKey| is_of(key, scope) && key.day >= from && key.day < today;
     let both = [recorded, running];
     let Some(first) =
@@ -150,28 +175,31 @@ fn sum(spending: &Spending, is_part: impl Fn(&SpendKey) -> bool) -> Spent {
 
 /// Returns the records to be written: of budgets that are spent, and of those that no longer are.
 #[must_use]
-pub fn learn(open: &Open, states: &[BudgetState], now: Timestamp) -> Vec<Change> {
+pub fn learn(open: &Open, states: &[BudgetState]) -> Vec<Change> {
     let mut changes = Vec::new();
-    for state in states.iter().filter(|state| state.is_spent()) {
-        let before = open.overspends.get(&state.key).filter(|before| before.begin == state.begin);
-        let is_known = before.is_some_and(|before| {
-            let news = state.spent.nanos().abs_diff(before.spent.nanos());
-            before.limit == state.limit && news < state.limit.nanos().div_ceil(NEWS)
-        });
-        if !is_known {
-            changes.push(Change::Overspent(Box::new(Overspend {
-                key: state.key.clone(),
-                begin: state.begin,
-                limit: state.limit,
-                spent: state.spent,
-                since: before.map_or(now, |before| before.since),
-            })));
-        }
+    for state in states.iter().filter(|state| state.is_spent() && !is_known(open, state)) {
+        changes.push(Change::Overspent(Box::new(Overspend {
+            key: state.key.clone(),
+            begin: state.begin,
+            limit: state.limit,
+            spent: state.spent,
+        })));
     }
-    let is_spent = |key: &BudgetKey| states.iter().any(|state| state.key == *key && state.is_spent());
+    let holds = |state: &BudgetState| state.is_spent() || is_known(open, state);
+    let is_spent = |key: &BudgetKey| states.iter().any(|state| state.key == *key && holds(state));
     let over = open.overspends.keys().filter(|key| !is_spent(key));
     changes.extend(over.cloned().map(Change::BudgetOpen));
     changes
+}
+
+/// Whether a record says it already: of the same period and limit, and with nearly the same sum.
+fn is_known(open: &Open, state: &BudgetState) -> bool {
+    open.overspends.get(&state.key).is_some_and(|before| {
+        let news = state.spent.nanos().abs_diff(before.spent.nanos());
+        before.begin == state.begin
+            && before.limit == state.limit
+            && news < state.limit.nanos().div_ceil(NEWS)
+    })
 }
 
 /// Returns the budgets that are spent by the rules of now: a record may be of an earlier period, or of a budget that was

@@ -22,8 +22,6 @@ pub struct Overspend {
     pub limit: Usd,
     /// What was spent then, with the cost of running tasks.
     pub spent: Usd,
-    /// Since when it has been spent.
-    pub since: Timestamp,
 }
 
 impl Overspend {

@@ -14,7 +14,7 @@ use crate::records::timeline::Timeline;
 use crate::records::times::Times;
 use crate::rules::class::size::Size;
 use crate::rules::labels::Labels;
-use crate::rules::limits::WaitLimits;
+use crate::rules::limits::{Limits, WaitLimits};
 use crate::rules::placement::Placement;
 use crate::rules::pool::Scope;
 use crate::wire::boot::TaskRole;
@@ -93,6 +93,14 @@ impl RunnerFacts {
     #[must_use]
     pub fn task_role(&self) -> TaskRole {
         if self.exec { TaskRole::Exec } else { TaskRole::Plain }
+    }
+
+    /// Bounds the end of its task by the longest life that the limits of its agent allow.
+    fn bounded(&self, launched_at: Option<Timestamp>, end: Timestamp) -> Timestamp {
+        // A runner of an earlier release does not say: then the defaults.
+        let limits = self.wait_limits.unwrap_or_else(|| Limits::default().waiting());
+        let longest = limits.longest_start() + limits.longest_life(self.max_job_minutes);
+        launched_at.map_or(end, |from| end.min(from + longest))
     }
 }
 
@@ -332,10 +340,11 @@ impl Runner {
     }
 
     /// When its task was launched: the first stage from `Starting` to `Busy`, since
-    /// an event of the task may come before the answer to `RunTask`.
+    /// an event of the task may come before the answer to `RunTask`. A runner that ended before that answer has no such
+    /// stage: then it is the first time that the compute service gave its task.
     #[must_use]
     pub fn launched_at(&self) -> Option<Timestamp> {
-        launched_at(&self.timeline)
+        launched_at(&self.timeline, self.task(), &self.times)
     }
 
     /// Its task, if it is known.
@@ -407,7 +416,14 @@ impl Runner {
     /// bills from the image pull on; here the launch counts as its start.
     #[must_use]
     pub fn cost_usd(&self, now: Timestamp) -> Option<f64> {
-        self.placement.usd(self.facts.size, self.launched_at()?, self.stopped_at().unwrap_or(now))
+        self.placement.usd(self.facts.size, self.launched_at()?, self.billed_until(now))
+    }
+
+    /// Until when its task costs something: its stop, or `now`. A stop that becomes known late counts as soon as the
+    /// task's own limits have ended it.
+    #[must_use]
+    pub fn billed_until(&self, now: Timestamp) -> Timestamp {
+        self.facts.bounded(self.launched_at(), self.stopped_at().unwrap_or(now))
     }
 }
 
@@ -436,11 +452,20 @@ impl EndedRunner {
     /// When its task was launched, as for [`Runner::launched_at`].
     #[must_use]
     pub fn launched_at(&self) -> Option<Timestamp> {
-        launched_at(&self.timeline)
+        launched_at(&self.timeline, self.task.as_ref(), &self.times)
+    }
+
+    /// Until when its task cost something, as for [`Runner::billed_until`].
+    #[must_use]
+    pub fn billed_until(&self) -> Timestamp {
+        self.facts.bounded(self.launched_at(), self.stopped_at.unwrap_or_else(|| self.timeline.latest()))
     }
 }
 
-fn launched_at(timeline: &Timeline<RunnerStage>) -> Option<Timestamp> {
+fn launched_at(timeline: &Timeline<RunnerStage>, task: Option<&TaskId>, times: &Times) -> Option<Timestamp> {
     let launched = [RunnerStage::Starting, RunnerStage::Booted, RunnerStage::Busy];
-    timeline.iter().find(|(stage, _)| launched.contains(stage)).map(|(_, at)| at)
+    let by_stage = timeline.iter().find(|(stage, _)| launched.contains(stage)).map(|(_, at)| at);
+    // Not before its reservation, whatever the other clock says.
+    let by_task = || times.task.steps().into_iter().flatten().next().map(|at| at.max(timeline.began()));
+    by_stage.or_else(|| task.and_then(|_| by_task()))
 }

@@ -5,16 +5,18 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::id::{ClassName, Repository};
 use crate::records::change::Change;
 use crate::records::open::Open;
-use crate::records::timeline::Timeline;
-use crate::records::warm::WarmStage;
 use crate::rules::budget::{Budgets, Usd, day_of, midnight};
 use crate::rules::policy::RepositoryPattern;
+
+/// A cost is divided between the day of its end and those that lie so far before it. All of its sums are written in one
+/// transaction, which DynamoDB limits to 100 items. A job takes at most five days.
+const MAX_DAYS_BEFORE: SignedDuration = SignedDuration::from_hours(6 * 24);
 
 /// What a sum is of.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -79,7 +81,7 @@ impl Spending {
                         class: &runner.facts.class,
                         repository: Some(&runner.facts.repository),
                         from: runner.launched_at(),
-                        to: runner.stopped_at.unwrap_or_else(|| runner.timeline.latest()),
+                        to: runner.billed_until(),
                         cost_usd: runner.cost_usd,
                         ended: 1,
                     },
@@ -89,8 +91,8 @@ impl Spending {
                     Task {
                         class: &warm.facts.class,
                         repository: None,
-                        from: warm_launched_at(&warm.timeline),
-                        to: warm.timeline.at(WarmStage::Used).unwrap_or_else(|| warm.timeline.latest()),
+                        from: warm.launched_at(),
+                        to: warm.billed_until(),
                         cost_usd: warm.cost_usd,
                         ended: 1,
                     },
@@ -112,7 +114,7 @@ impl Spending {
                     class: &runner.facts.class,
                     repository: Some(&runner.facts.repository),
                     from: runner.launched_at(),
-                    to: runner.stopped_at().unwrap_or(now),
+                    to: runner.billed_until(now),
                     cost_usd: runner.cost_usd(now),
                     ended: 0,
                 },
@@ -124,8 +126,8 @@ impl Spending {
                 Task {
                     class: &warm.facts.class,
                     repository: None,
-                    from: warm_launched_at(&warm.timeline),
-                    to: warm.timeline.at(WarmStage::Used).or_else(|| warm.stopped_at()).unwrap_or(now),
+                    from: warm.launched_at(),
+                    to: warm.billed_until(now),
                     cost_usd: warm.cost_usd(now),
                     ended: 0,
                 },
@@ -164,21 +166,19 @@ impl Spending {
     }
 }
 
-fn warm_launched_at(timeline: &Timeline<WarmStage>) -> Option<Timestamp> {
-    let launched = [WarmStage::Starting, WarmStage::Warm];
-    timeline.iter().find(|(stage, _)| launched.contains(stage)).map(|(_, at)| at)
-}
-
-/// Returns the days of a span of time, each with its share of the span. The shares add up to 1.
+/// Returns the last days of a span of time, each with its share of the span. What was before the first of them is in its
+/// share, so the shares add up to 1.
 fn shares(from: Timestamp, to: Timestamp) -> Vec<(Date, f64)> {
     let whole = to.duration_since(from).as_secs_f64();
-    let (mut day, last) = (day_of(from), day_of(to));
+    let last = day_of(to);
+    let mut day = day_of(from).max(day_of(to - MAX_DAYS_BEFORE));
+    let mut begin = from;
     let mut shares = Vec::new();
     while day < last {
         let Ok(next) = day.tomorrow() else { break };
-        let part = midnight(next).duration_since(midnight(day).max(from)).as_secs_f64();
-        shares.push((day, part / whole));
-        day = next;
+        let end = midnight(next);
+        shares.push((day, end.duration_since(begin).as_secs_f64() / whole));
+        (day, begin) = (next, end);
     }
     let rest = 1.0 - shares.iter().map(|(_, share)| share).sum::<f64>();
     shares.push((last, rest));

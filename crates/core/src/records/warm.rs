@@ -133,6 +133,12 @@ impl WarmFacts {
     pub fn task_role(&self) -> TaskRole {
         if self.exec { TaskRole::Exec } else { TaskRole::Plain }
     }
+
+    /// Bounds the end of its task by the longest time that its agent waits for a runner.
+    fn bounded(&self, launched_at: Option<Timestamp>, end: Timestamp) -> Timestamp {
+        let longest = self.wait_limits.longest_start() + self.max_age + AGED_MARGIN;
+        launched_at.map_or(end, |from| end.min(from + longest))
+    }
 }
 
 /// A warm task that is not gone.
@@ -187,6 +193,8 @@ pub struct EndedWarm {
     pub cost_usd: Option<f64>,
 }
 
+/// How much longer than its greatest age a warm task may live.
+const AGED_MARGIN: SignedDuration = SignedDuration::from_mins(5);
 /// The only attempt: one that is refused ends the task, and a later plan launches another one.
 const ATTEMPT: u32 = 1;
 
@@ -284,8 +292,15 @@ impl WarmTask {
     /// Returns the cost of keeping it up to `now`, in US dollars at list prices.
     #[must_use]
     pub fn cost_usd(&self, now: Timestamp) -> Option<f64> {
-        let until = self.timeline.at(WarmStage::Used).or_else(|| self.stopped_at()).unwrap_or(now);
-        self.placement.usd(self.facts.size, self.launched_at()?, until)
+        self.placement.usd(self.facts.size, self.launched_at()?, self.billed_until(now))
+    }
+
+    /// Until when keeping it costs something: until a runner took it over, its stop, or `now`. A stop that becomes known late
+    /// counts as soon as the task's own limits have ended it.
+    #[must_use]
+    pub fn billed_until(&self, now: Timestamp) -> Timestamp {
+        let used = self.timeline.at(WarmStage::Used);
+        used.unwrap_or_else(|| self.facts.bounded(self.launched_at(), self.stopped_at().unwrap_or(now)))
     }
 
     /// Returns its history record. Ask only when its task has stopped, or its runner is gone.
@@ -318,6 +333,13 @@ impl EndedWarm {
     #[must_use]
     pub fn launched_at(&self) -> Option<Timestamp> {
         launched_at(&self.timeline)
+    }
+
+    /// Until when keeping it cost something, as for [`WarmTask::billed_until`].
+    #[must_use]
+    pub fn billed_until(&self) -> Timestamp {
+        let used = self.timeline.at(WarmStage::Used);
+        used.unwrap_or_else(|| self.facts.bounded(self.launched_at(), self.timeline.latest()))
     }
 }
 

@@ -115,8 +115,9 @@ pub enum BudgetError {
     #[error("has neither daily_usd nor monthly_usd: at least one of them is expected")]
     Empty,
     #[error(
-        "has {key} = {value}: more than 0 and at most {max} US dollars are expected; to launch nothing, pause the \
+        "has {key} = {value}: at least {min} and at most {max} US dollars are expected; to launch nothing, pause the \
          deployment",
+        min = Budget::MIN_USD,
         max = Budget::MAX_USD
     )]
     Range { key: &'static str, value: String },
@@ -127,6 +128,8 @@ pub enum BudgetError {
 }
 
 impl Budget {
+    /// The fewest dollars of a budget. A smaller one would be spent by any job, or even round to nothing.
+    pub const MIN_USD: f64 = 0.0001;
     /// The most dollars of a budget. A larger one is a mistake.
     pub const MAX_USD: u32 = 1_000_000;
 
@@ -137,7 +140,7 @@ impl Budget {
     /// Returns its first mistake.
     pub fn read(entry: &BudgetEntry) -> Result<Self, BudgetError> {
         let amount = |key, value: Option<f64>| match value {
-            Some(value) if !(value > 0.0 && value <= f64::from(Self::MAX_USD)) => {
+            Some(value) if !(Self::MIN_USD..=f64::from(Self::MAX_USD)).contains(&value) => {
                 Err(BudgetError::Range { key, value: value.to_string() })
             }
             value => Ok(value.map(Usd::of)),
@@ -306,10 +309,12 @@ mod tests {
     fn nonsense_is_refused_with_the_value_and_what_is_expected() {
         let refused = |json: &str| read(json).unwrap_err();
         assert!(refused("{}").contains("neither daily_usd nor monthly_usd"));
-        for value in ["0", "-3", "1000000.5", "1e400"] {
+        for value in ["0", "-3", "1e-10", "0.00009", "1000000.5", "1e400"] {
             assert!(read(&format!(r#"{{"monthly_usd": {value}}}"#)).is_err(), "{value}");
         }
-        assert!(refused(r#"{"daily_usd": -3}"#).contains("daily_usd = -3: more than 0 and at most 1000000"));
+        assert!(
+            refused(r#"{"daily_usd": -3}"#).contains("daily_usd = -3: at least 0.0001 and at most 1000000")
+        );
         assert!(
             refused(r#"{"daily_usd": 5, "monthly_usd": 4.5}"#)
                 .contains("daily_usd = 5 and monthly_usd = 4.5")

@@ -58,14 +58,17 @@ impl<W: World> Engine<W> {
     /// Reads what is open, plans, and writes the plan.
     async fn prepare(&self, epoch: Epoch, ahead: SignedDuration) -> Result<Prepared, StoreError> {
         let began = self.ports.clock.now();
+        // Before what is open: a runner that ends in between must not count twice.
+        let sums = self.read_sums(began).await;
         let mut open = self.ports.store.open().await?;
+        self.close_days(&open, began);
         let at = self.ports.clock.now();
         self.cache.refresh(&mut open, began);
         // Before holds are learnt: a fault is learnt from once.
         self.learn_images(epoch, &mut open, at).await?;
         self.learn(epoch, &mut open, at).await?;
         self.learn_reruns(epoch, &mut open, at).await?;
-        self.learn_budgets(epoch, &mut open, at).await?;
+        self.learn_budgets(epoch, &mut open, sums, at).await?;
         self.metrics.open(&open, self.rules().rules(), at);
         let mut plan = self.with_means(ahead, |rules, means| plan(&open, rules.rules(), means, at));
         self.tell_waits(&open, &plan);

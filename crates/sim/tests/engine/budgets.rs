@@ -101,6 +101,54 @@ fn an_operator_who_raises_the_budget_opens_it_within_a_minute() {
     });
 }
 
+/// Runs many jobs that end together, with slow calls, and returns what they cost and whether a budget was ever spent.
+async fn end_together(daily: f64) -> (f64, bool) {
+    let plan = FaultPlan { slow: 0.5, slow_ms: 4000, ..FaultPlan::default() };
+    let mut setup = with_budget(plan, json!({"daily_usd": daily}));
+    setup.settings["limits"] = json!({"max_runners": JOBS});
+    let mut simulation = Simulation::new(setup);
+    storm(&mut simulation);
+    let mut was_spent = false;
+    for _ in 0..4 * 900 {
+        simulation.pass(Duration::from_millis(250)).await;
+        was_spent |= !simulation.shared().lock().tables.open.overspends.is_empty();
+    }
+    settle(&mut simulation, Duration::from_secs(3600), "jobs that end together").await;
+    (spent_on(&simulation, "2026-01-01"), was_spent)
+}
+
+#[test]
+fn runners_that_end_while_a_round_reads_are_not_counted_twice() {
+    run(async {
+        let (cost, was_spent) = end_together(100.0).await;
+        assert!(!was_spent && cost > 0.1, "{cost} dollars");
+        assert!(!end_together(cost * 1.05).await.1, "more than they cost");
+        assert!(end_together(cost * 0.9).await.1, "less than they cost");
+    });
+}
+
+#[test]
+fn jobs_are_launched_and_holds_stay_while_the_sums_cannot_be_read() {
+    run(async {
+        let budget = json!({"daily_usd": DAILY, "action": "hold"});
+        let fault_plan = FaultPlan { sums_fail: true, ..FaultPlan::default() };
+        let mut simulation = Simulation::new(with_budget(fault_plan, budget.clone()));
+        let jobs = storm(&mut simulation);
+        settle(&mut simulation, Duration::from_secs(24 * 3600), "no sums").await;
+        for job in jobs {
+            assert_executed_once(&simulation.shared().lock(), job);
+        }
+
+        let mut simulation = Simulation::new(with_budget(FaultPlan::default(), budget));
+        storm(&mut simulation);
+        simulation.pass(Duration::from_secs(6 * 3600)).await;
+        let held_at = launches(&simulation);
+        simulation.shared().lock().fault_plan.sums_fail = true;
+        simulation.pass(Duration::from_secs(3600)).await;
+        assert_eq!(launches(&simulation), held_at);
+    });
+}
+
 #[test]
 fn a_process_may_die_at_any_call_and_each_task_counts_once() {
     for kind in [MishapKind::Kill, MishapKind::Lose] {

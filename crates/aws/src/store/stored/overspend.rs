@@ -2,7 +2,6 @@
 
 use ecsrunner_core::records::overspend::{BudgetKey, Overspend};
 use ecsrunner_core::rules::budget::{BudgetScope, Period, Usd};
-use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
@@ -17,13 +16,12 @@ pub(in crate::store) struct StoredOverspend {
     begin: Date,
     limit: u64,
     spent: u64,
-    since: Timestamp,
 }
 
 impl StoredOverspend {
     pub(in crate::store) fn of(overspend: &Overspend) -> Self {
-        let Overspend { key: _, begin, limit, spent, since } = overspend;
-        Self { begin: *begin, limit: limit.nanos(), spent: spent.nanos(), since: *since }
+        let Overspend { key: _, begin, limit, spent } = overspend;
+        Self { begin: *begin, limit: limit.nanos(), spent: spent.nanos() }
     }
 
     pub(in crate::store) fn read(self, item: &Item) -> Result<Overspend, UnreadableError> {
@@ -36,7 +34,6 @@ impl StoredOverspend {
             begin: self.begin,
             limit: Usd::from_nanos(self.limit),
             spent: Usd::from_nanos(self.spent),
-            since: self.since,
         })
     }
 }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::decide::plan::tests::{at, job, job_in, runner};
 use crate::decide::plan::{Means, plan};
-use crate::records::runner::{EndedRunner, Runner, RunnerStage};
+use crate::records::runner::{EndedRunner, Runner, RunnerStage, RunnerState, Task, TaskLeft};
 use crate::rules::class::{Catalogue, ClassEntry};
 use crate::rules::policy::RepositoryPattern;
 use crate::rules::settings::{Settings, SettingsEntry};
@@ -50,7 +50,7 @@ impl Case {
 
     /// Learns at that time, and returns how many records were written.
     fn learn(&mut self, now: i64) -> usize {
-        let changes = learn(&self.open, &self.states(now), at(now));
+        let changes = learn(&self.open, &self.states(now));
         changes.iter().for_each(|change| self.open.apply(change));
         changes.len()
     }
@@ -113,7 +113,7 @@ fn a_tasks_cost_is_divided_between_its_days_by_time() {
             "2025-11-25 acme/app $3.00 1 0",
         ]
     );
-    // A cost that is not known is no cost of nothing.
+    // A task of unknown cost is counted, not added as zero.
     assert!(told(EndedRunner { cost_usd: None, ..ended.clone() })[2].ends_with("small $0.00 1 1"));
     let never_launched = gone(runner(&job(7, from), 1, RunnerStage::Reserved, from), to, None);
     assert!(told(never_launched).is_empty());
@@ -141,8 +141,9 @@ fn a_forecast_adds_the_mean_of_the_last_whole_days_for_the_time_that_is_left() {
     // Two whole days, one of them without any cost: 3 dollars a day. At 18:00 a quarter of the day is left.
     let case = Case::new(budget, "").spent("2025-11-22", "small", 6.0).spent("2025-11-24", "small", 1.0);
     let forecasts = |case: &Case, now| {
-        let states = case.states(now);
-        states.into_iter().map(|state| state.forecast.to_string()).collect::<Vec<_>>()
+        let running = Spending::of_open(&case.open, &case.settings.budgets, at(now));
+        let told = |state: &BudgetState| forecast(state, &running, &case.recorded, at(now)).to_string();
+        case.states(now).iter().map(told).collect::<Vec<_>>()
     };
     let (evening, left) = (2 * 3600, 6.25);
     assert_eq!(forecasts(&case, evening), ["$1.75".to_owned(), Usd::of(7.0 + 3.0 * left).to_string()]);
@@ -232,13 +233,96 @@ fn more_spending_is_written_down_by_the_hundredth_of_the_limit() {
     case = case.spent("2025-11-24", "small", 0.05);
     assert_eq!(case.learn(7), 1);
     let over = case.open.overspends.values().next().unwrap();
-    assert_eq!((over.spent.to_string().as_str(), over.since), ("$10.10", at(5)));
+    assert_eq!(over.spent.to_string(), "$10.10");
 }
 
 #[test]
-fn the_sums_of_the_month_and_of_seven_days_are_needed() {
+fn seconds_of_cost_do_not_open_a_budget_that_is_spent() {
+    let mut case = Case::new(r#", "budget": {"daily_usd": 10}"#, "").spent("2025-11-24", "small", 10.0);
+    assert_eq!(case.learn(5), 1);
+    let recorded = |case: &mut Case, usd: f64| {
+        case.recorded = Spending::default();
+        *case = std::mem::replace(case, Case::new("", "")).spent("2025-11-24", "small", usd);
+    };
+    recorded(&mut case, 9.95);
+    assert_eq!((case.learn(6), case.open.overspends.len()), (0, 1), "half a hundredth of the limit");
+    recorded(&mut case, 9.89);
+    assert_eq!((case.learn(7), case.open.overspends.len()), (1, 0), "more than a hundredth");
+}
+
+#[test]
+fn a_stop_that_is_noticed_days_later_costs_no_more_than_the_limits_of_the_task_allow() {
+    let case = Case::new("", "");
+    // 15 minutes to start, 22 of waiting, six hours and five minutes of work: 6.7 hours. It was noticed after 60.
+    let longest = 6.7;
+    let begun = runner(&job(7, 0), 1, RunnerStage::Busy, 0);
+    let hour = begun.cost_usd(at(3600)).unwrap();
+    let late = at(60 * 3600);
+    let open = begun.cost_usd(late).unwrap() / hour;
+    assert!((open - longest).abs() < 0.1, "{open} hours");
+    let mut open_records = Open::default();
+    open_records.add_runner(begun.clone());
+    let running = Spending::of_open(&open_records, &case.settings.budgets, late);
+    assert_eq!(running.0.keys().map(|key| key.day.to_string()).collect::<Vec<_>>(), ["2025-11-24"]);
+    let ended = gone(begun, 60 * 3600, Some(1.0));
+    let spending = Spending::of_changes(&[Change::RunnerGone(Box::new(ended))], &case.settings.budgets);
+    assert_eq!(spending.0.keys().map(|key| key.day.to_string()).collect::<Vec<_>>(), ["2025-11-24"]);
+}
+
+#[test]
+fn a_runner_that_ended_before_its_launch_was_answered_is_billed_from_its_tasks_creation() {
+    let mut begun = runner(&job(7, 0), 1, RunnerStage::Reserved, 0);
+    assert_eq!(begun.cost_usd(at(3600)), None, "no task is known");
+    begun = begun.end(crate::records::runner::EndingKind::Surplus, None, at(10));
+    begun.times.task.created = Some(at(5));
+    let RunnerState::Ending(ending) = &mut begun.state else { panic!("{begun:?}") };
+    let task =
+        crate::id::TaskId::parse("arn:aws:ecs:eu-west-1:123456789012:task/ci/0123456789abcdef").unwrap();
+    ending.task = TaskLeft::Running(Task { id: task, heard: 1 });
+    assert_eq!(begun.launched_at(), Some(at(5)));
+    assert!(begun.cost_usd(at(3605)).is_some_and(|usd| usd > 0.02));
+}
+
+#[test]
+fn a_cost_is_written_on_few_days_however_long_the_span_is() {
+    let patterns = r#", "repository_budgets": {"acme/app": {"daily_usd": 1}, "acme/*": {"daily_usd": 1}, "*": {"daily_usd": 1}}"#;
+    let case = Case::new(patterns, "");
+    let mut begun = runner(&job(7, 0), 1, RunnerStage::Busy, 0);
+    begun.facts.max_job_minutes = 400 * 24 * 60;
+    let ended = gone(begun, 400 * 24 * 3600, Some(400.0));
+    let spending = Spending::of_changes(&[Change::RunnerGone(Box::new(ended))], &case.settings.budgets);
+    assert!(spending.0.len() <= 7 * 4, "{} items", spending.0.len());
+    let by_class = |key: &&SpendKey| matches!(key.by, SpentBy::Class(_));
+    let sum = spending.0.iter().filter(|(key, _)| by_class(key)).map(|(_, spent)| spent.usd);
+    assert_eq!(sum.fold(Usd::ZERO, Usd::plus), Usd::of(400.0));
+    let first = spending.0.iter().next().unwrap().1;
+    assert!(first.usd > Usd::of(393.0), "what was before is on the first of them: {first:?}");
+}
+
+#[test]
+fn a_day_is_closed_when_no_open_task_can_be_charged_to_it() {
+    let mut open = Open::default();
+    let now = 10 * 24 * 3600;
+    assert_eq!(closed_before(&open, at(now)).to_string(), "2025-12-03", "yesterday stays open");
+    open.add_runner(runner(&job(7, 0), 1, RunnerStage::Busy, now - 4 * 24 * 3600));
+    assert_eq!(closed_before(&open, at(now)).to_string(), "2025-11-30");
+}
+
+#[test]
+fn only_the_sums_of_periods_with_a_budget_decide() {
+    let first = |settings: &str| {
+        let case = Case::new(settings, "");
+        first_day(case.rules(), at(0)).map(|day| day.to_string())
+    };
+    assert_eq!(first(""), None);
+    assert_eq!(first(r#", "budget": {"daily_usd": 5}"#).as_deref(), Some("2025-11-24"));
+    assert_eq!(first(r#", "budget": {"daily_usd": 5, "monthly_usd": 9}"#).as_deref(), Some("2025-11-01"));
+}
+
+#[test]
+fn a_forecast_needs_the_sums_of_the_month_and_of_seven_days() {
     let day = |text: &str| text.parse::<Date>().unwrap();
-    let of = |text: &str| first_day(text.parse().unwrap());
+    let of = |text: &str| first_day_of_forecast(text.parse().unwrap());
     assert_eq!(of("2026-11-20T12:00:00Z"), day("2026-11-01"));
     assert_eq!(of("2026-11-03T12:00:00Z"), day("2026-10-27"));
 }

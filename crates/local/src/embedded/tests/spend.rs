@@ -144,7 +144,7 @@ async fn a_spent_budget_reads_back_and_goes_with_its_key() {
         for period in Period::ALL {
             let key = BudgetKey { scope: scope.clone(), period };
             let begin = period.begin(at(0));
-            let over = Overspend { key, begin, limit: Usd::of(1.0), spent: Usd::of(1.25), since: at(5) };
+            let over = Overspend { key, begin, limit: Usd::of(1.0), spent: Usd::of(1.25) };
             fixture.write(Change::Overspent(Box::new(over.clone()))).await.unwrap();
             expected.add_overspend(over);
         }
