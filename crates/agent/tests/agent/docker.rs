@@ -86,6 +86,22 @@ fn kill_keeper(dir: &Path) {
     }
 }
 
+/// Kills what works below a directory: the listener of an agent that was killed, and what it has started.
+fn kill_processes_in(dir: &Path) {
+    let works_there =
+        |process: &Path| fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(dir));
+    let pids = || {
+        let there = fs::read_dir("/proc").unwrap().flatten().filter(|process| works_there(&process.path()));
+        there.filter_map(|process| process.file_name().to_str()?.parse().ok()).collect::<Vec<i32>>()
+    };
+    while let left @ [_, ..] = pids().as_slice() {
+        for pid in left {
+            let _gone = nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), Signal::SIGKILL);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 #[test]
 fn a_docker_class_without_dockerd_ends_with_a_code_of_its_own() {
     let agent = Agent::with_listener(&["touch listener-ran"]);
@@ -200,6 +216,7 @@ fn the_engine_ends_though_its_agent_is_killed() {
         left_by(&dir, Some("10.212."))
     );
     running.signal(Signal::SIGKILL);
+    kill_processes_in(&running.path("runner"));
     // Waits for the keeper.
     ecsrunner_agent::engine::clean_up(&dir, Instant::now() + Duration::from_secs(60)).unwrap();
     assert_eq!(left_by(&dir, Some("10.212.")), Vec::<String>::new());
@@ -263,7 +280,7 @@ fn what_a_killed_engine_left_is_found_without_the_files_that_its_job_changed() {
     assert!(left_by(&dir, Some("10.216.")).iter().any(|line| line.contains("ecsrtrap")));
     // Another engine's, which must stay.
     let other = |action: &str| {
-        let words = ["link", action, "name", "ecsr0ad90000", "type", "bridge"];
+        let words = ["link", action, "name", "ecsr0afa0000", "type", "bridge"];
         assert!(Command::new("ip").args(words).env("PATH", PATH).status().unwrap().success());
     };
     other("add");
@@ -271,8 +288,9 @@ fn what_a_killed_engine_left_is_found_without_the_files_that_its_job_changed() {
     running.signal(Signal::SIGSTOP);
     kill_keeper(&dir);
     running.signal(Signal::SIGKILL);
+    kill_processes_in(&running.path("runner"));
     let cleaned = ecsrunner_agent::engine::clean_up(&dir, Instant::now() + Duration::from_secs(60));
-    let is_there = Path::new("/sys/class/net/ecsr0ad90000").exists();
+    let is_there = Path::new("/sys/class/net/ecsr0afa0000").exists();
     other("delete");
     cleaned.unwrap();
     assert!(is_there, "another engine's bridge is removed");

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -13,7 +14,8 @@ pub(super) fn end_all(tasks: &Path) {
             end(agent);
         }
         // Else its networks would be left.
-        ecsrunner_agent::engine::clean_up(&task.path().join("docker"));
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let _left = ecsrunner_agent::engine::clean_up(&task.path().join("docker"), deadline);
     }
     // The listener and the processes that it has started.
     for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
