@@ -250,6 +250,7 @@ mod tests {
         let serve = async {
             let (mut stream, _) = dripping.accept().await.unwrap();
             let _other = hanging.accept().await.unwrap();
+            let _request = read(&mut stream).await;
             stream.write_all(b"HTTP/1.1 200 OK\r\nx: ").await.unwrap();
             loop {
                 tokio::time::sleep(Duration::from_millis(100)).await;
