@@ -1,4 +1,4 @@
-//! Which jobs are over, for whoever exports them as traces.
+//! Which jobs are over, for the exporters of traces.
 //!
 //! A job is over when its record and its runner's are history. Whichever of the two is written later finds the other one,
 //! so each job is told at least once while every process lives. What the trace looks like, and where it goes, does not
@@ -71,6 +71,13 @@ impl Pending {
 }
 
 impl Ended {
+    fn job(&self) -> Option<JobId> {
+        match self {
+            Self::Job(job) => Some(job.facts.id),
+            Self::Runner(runner) | Self::Report(runner) => served(runner),
+        }
+    }
+
     fn of(change: &Change) -> Option<Self> {
         match change {
             Change::JobEnded(job) => our_runner(job).map(|_| Self::Job(Box::new(job.clone()))),
@@ -103,10 +110,10 @@ impl<W: World> Engine<W> {
         self.pending.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default();
     }
 
-    /// Returns how many records wait for [`Self::take_finished`].
+    /// Returns how many jobs wait for [`Self::take_finished`].
     pub fn pending_traces(&self) -> usize {
         let pending = self.pending.0.lock().unwrap_or_else(PoisonError::into_inner);
-        pending.as_ref().map_or(0, VecDeque::len)
+        pending.iter().flatten().filter_map(Ended::job).collect::<HashSet<_>>().len()
     }
 
     /// Returns the jobs that are over since the last call. Counts as dropped those whose other record cannot be read.

@@ -67,7 +67,7 @@ impl ControlPlane {
         };
         // Last: everything is written, and every task is launched.
         if let Some(traces) = &self.traces {
-            traces.export(&desk).await;
+            traces.export(&desk, deadline).await;
         }
         self.measure(&desk);
         Ok(serde_json::to_value(done?)?)

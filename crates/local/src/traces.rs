@@ -6,8 +6,10 @@ use std::time::Duration;
 use anyhow::Context;
 use ecsrunner_core::id::Deployment;
 use ecsrunner_engine::metrics::Metric;
-use ecsrunner_traces::{Endpoint, Exporter, Origin};
+use ecsrunner_traces::{Endpoint, Exporter, Origin, TOTAL_LIMIT};
 use secrecy::SecretString;
+use tokio::time::Instant;
+use tracing::warn;
 
 use crate::server::App;
 
@@ -52,7 +54,25 @@ pub(crate) async fn export(app: App, exporter: Exporter) -> anyhow::Result<()> {
 /// Exports the jobs that are over since the last time, within two seconds.
 pub(crate) async fn flush(app: &App, exporter: &Exporter) {
     let finished = app.engine.take_finished().await;
-    for _ in 0..exporter.export(&finished).await {
-        app.engine.metrics().count(Metric::TracesDropped);
+    let mut taken = Taken { app, left: finished.len(), is_over: false };
+    taken.left = exporter.export(&finished, Instant::now() + TOTAL_LIMIT).await.dropped;
+    taken.is_over = true;
+}
+
+/// Counts the jobs that were not exported, also if the server ends in the meantime.
+struct Taken<'a> {
+    app: &'a App,
+    left: usize,
+    is_over: bool,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if !self.is_over && self.left > 0 {
+            warn!(dropped = self.left, "traces were dropped: the server ends");
+        }
+        for _ in 0..self.left {
+            self.app.engine.metrics().count(Metric::TracesDropped);
+        }
     }
 }

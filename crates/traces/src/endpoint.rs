@@ -1,12 +1,13 @@
 //! Where traces go: OpenTelemetry's own variables.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
-/// The names of OpenTelemetry's variables that are heeded.
+/// The names of OpenTelemetry's variables that are read.
 #[derive(Clone, Copy, Debug)]
 pub struct Variables;
 
@@ -38,6 +39,11 @@ pub enum EndpointError {
         "the headers of the OTLP endpoint: entry {0} is no `name=value`, or has characters that no header may have"
     )]
     Header(usize),
+    #[error(
+        "the headers of the OTLP endpoint would go to {0} without encryption: an `https://…` URL is expected, or one of \
+         this machine"
+    )]
+    Unencrypted(String),
 }
 
 /// An OTLP endpoint for traces.
@@ -119,7 +125,17 @@ impl Endpoint {
             value.set_sensitive(true);
             self.headers.insert(name, value);
         }
+        if !self.headers.is_empty() && !self.is_private() {
+            return Err(EndpointError::Unencrypted(self.origin()));
+        }
         Ok(self)
+    }
+
+    /// Whether nobody else can read what is sent.
+    fn is_private(&self) -> bool {
+        let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        let is_here = host.parse::<IpAddr>().map_or(host == "localhost", |address| address.is_loopback());
+        self.url.scheme() == "https" || is_here
     }
 
     /// The endpoint for people and logs, without its path, which may hold a key.
@@ -192,5 +208,25 @@ mod tests {
             assert!(told.contains("entry 2 is no `name=value`"), "{wrong}: {told}");
         }
         assert!(headers("").unwrap().headers.is_empty());
+    }
+
+    #[test]
+    fn headers_go_over_https_or_stay_on_this_machine() {
+        let secret = SecretString::from("authorization=abc");
+        let with = |url| Endpoint::at("x", url).unwrap().with_headers(&secret).map(|_| ());
+        for url in
+            ["https://otlp.example.com", "http://127.0.0.1:4318", "http://[::1]:4318", "http://localhost"]
+        {
+            assert_eq!(with(url), Ok(()), "{url}");
+        }
+        for url in ["http://otlp.example.com/key", "http://10.0.0.7:4318", "http://localhost.example.com"] {
+            let told = with(url).unwrap_err().to_string();
+            assert!(
+                told.contains("without encryption") && !told.contains("abc") && !told.contains("key"),
+                "{told}"
+            );
+        }
+        let plain = Endpoint::at("x", "http://collector:4318").unwrap();
+        assert!(plain.with_headers(&SecretString::from("")).is_ok(), "no headers");
     }
 }

@@ -1,32 +1,45 @@
-//! Sends traces. Nothing waits for it longer than two seconds, and nothing is sent again.
+//! Sends traces. Nothing waits for it longer than a deadline, and nothing is sent again.
 
 use std::time::Duration;
 
 use ecsrunner_engine::traces::Finished;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client, redirect};
+use reqwest::{Client, Response, redirect};
 use rustls::ClientConfig;
 use secrecy::SecretString;
+use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::spans::{Origin, request};
 
-/// How long all that is exported at once may take together.
+/// How long all that is exported at once may take together: the deadline is at most this much ahead.
 pub const TOTAL_LIMIT: Duration = Duration::from_secs(2);
 /// Jobs in a request, about 0.2 MB.
 const MAX_JOBS: usize = 50;
+/// Bytes of an answer that are read: it has a number and a sentence.
+const MAX_ANSWER: usize = 16 * 1024;
+
+/// The result of an export.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Exported {
+    /// Jobs that were not taken.
+    pub dropped: usize,
+    /// Whether there was no answer before the deadline.
+    pub is_late: bool,
+}
 
 /// Why jobs were not exported.
 #[derive(Debug, thiserror::Error)]
 enum ExportError {
-    #[error("the endpoint answered {0}")]
-    Status(u16),
-    #[error("the endpoint did not answer within {} s", TOTAL_LIMIT.as_secs())]
-    Late,
-    #[error("the endpoint cannot be reached")]
-    Unreached(#[source] reqwest::Error),
+    #[error("{origin} answered {status}")]
+    Status { origin: String, status: u16 },
+    #[error("{0} did not answer in time")]
+    Late(String),
+    #[error("{origin} cannot be reached")]
+    Unreached { origin: String, source: reqwest::Error },
 }
 
 /// Exports traces to one endpoint.
@@ -50,7 +63,6 @@ impl Exporter {
     ) -> Result<Self, reqwest::Error> {
         let mut http = Client::builder()
             .user_agent(concat!("ecsrunner/", env!("CARGO_PKG_VERSION")))
-            .timeout(TOTAL_LIMIT)
             // The headers are for this endpoint alone.
             .redirect(redirect::Policy::none())
             // A connection that was kept while a function was frozen is dead, and finding that out takes time.
@@ -73,30 +85,26 @@ impl Exporter {
         Ok(Self { endpoint: self.endpoint.clone().with_headers(headers)?, ..self.clone() })
     }
 
-    /// Sends traces, within [`TOTAL_LIMIT`]. Returns how many jobs were dropped.
-    pub async fn export(&self, jobs: &[Finished]) -> usize {
-        if jobs.is_empty() {
-            return 0;
-        }
-        let mut sent = 0;
-        let result = tokio::time::timeout(TOTAL_LIMIT, async {
-            for some in jobs.chunks(MAX_JOBS) {
-                self.send(some).await?;
-                sent += some.len();
+    /// Sends traces until the deadline.
+    pub async fn export(&self, jobs: &[Finished], deadline: Instant) -> Exported {
+        let (mut dropped, mut left) = (0, jobs.len());
+        for some in jobs.chunks(MAX_JOBS) {
+            match self.send(some, deadline).await {
+                Ok(rejected) => dropped += rejected,
+                Err(error) => {
+                    dropped += left;
+                    warn!(dropped, error = ecsrunner_engine::chain(&error), "traces were dropped");
+                    return Exported { dropped, is_late: matches!(error, ExportError::Late(_)) };
+                }
             }
-            Ok(())
-        });
-        let error = match result.await {
-            Ok(Ok(())) => return 0,
-            Ok(Err(error)) => error,
-            Err(_) => ExportError::Late,
-        };
-        let dropped = jobs.len() - sent;
-        warn!(endpoint = self.endpoint.origin(), dropped, error = told(&error), "traces were dropped");
-        dropped
+            left -= some.len();
+        }
+        Exported { dropped, is_late: false }
     }
 
-    async fn send(&self, jobs: &[Finished]) -> Result<(), ExportError> {
+    /// Returns how many of the jobs the endpoint took only in part, or not at all.
+    async fn send(&self, jobs: &[Finished], deadline: Instant) -> Result<usize, ExportError> {
+        let origin = self.endpoint.origin();
         let body = request(jobs, &self.origin).encode_to_vec();
         let sent = self
             .http
@@ -104,28 +112,44 @@ impl Exporter {
             .headers(self.endpoint.headers.clone())
             .header(CONTENT_TYPE, "application/x-protobuf")
             .body(body)
-            .send()
-            .await;
-        // The answer's body is not read: what it could say changes nothing.
-        match sent {
-            Ok(answer) if answer.status().is_success() => Ok(()),
-            Ok(answer) => Err(ExportError::Status(answer.status().as_u16())),
-            Err(error) if error.is_timeout() => Err(ExportError::Late),
+            .send();
+        let answer = match timeout_at(deadline, sent).await {
+            Err(_) => return Err(ExportError::Late(origin)),
             // The URL may hold a key.
-            Err(error) => Err(ExportError::Unreached(error.without_url())),
+            Ok(Err(error)) => return Err(ExportError::Unreached { origin, source: error.without_url() }),
+            Ok(Ok(answer)) => answer,
+        };
+        let status = answer.status();
+        if !status.is_success() {
+            return Err(ExportError::Status { origin, status: status.as_u16() });
         }
+        // They are taken already: an answer that says no more is no failure.
+        let rejected = timeout_at(deadline, rejected_spans(answer)).await.unwrap_or(0);
+        if rejected > 0 {
+            warn!(endpoint = origin, spans = rejected, "the endpoint has rejected spans");
+        }
+        // Which jobs they are of is not said: at most one job for each.
+        Ok(rejected.min(jobs.len()))
     }
 }
 
-fn told(error: &ExportError) -> String {
-    ecsrunner_engine::chain(error)
+/// Reads how many spans of an accepted request were rejected.
+async fn rejected_spans(mut answer: Response) -> usize {
+    let mut body = Vec::new();
+    while let Ok(Some(some)) = answer.chunk().await {
+        body.extend_from_slice(&some);
+        if body.len() > MAX_ANSWER {
+            return 0;
+        }
+    }
+    let decoded = ExportTraceServiceResponse::decode(body.as_slice()).unwrap_or_default();
+    decoded.partial_success.map_or(0, |partial| usize::try_from(partial.rejected_spans).unwrap_or(0))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use ecsrunner_core::id::Deployment;
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTracePartialSuccess;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 
@@ -143,6 +167,10 @@ mod tests {
         let origin = Origin::new(Deployment::parse("ci").unwrap(), "https://api.github.com");
         let exporter = Exporter::new(endpoint, origin, None).unwrap();
         exporter.with_headers(&SecretString::from("authorization=Bearer%20abc")).unwrap()
+    }
+
+    fn deadline() -> Instant {
+        Instant::now() + TOTAL_LIMIT
     }
 
     async fn listen() -> (TcpListener, String) {
@@ -168,23 +196,23 @@ mod tests {
     }
 
     /// Exports one job to a server that answers with these bytes. Returns how many were dropped, and the request.
-    async fn export_to(answer: &str) -> (usize, String, Vec<u8>) {
+    async fn export_to(answer: &[u8]) -> (usize, String, Vec<u8>) {
         let (listener, address) = listen().await;
         let serve = async {
             let (mut stream, _) = listener.accept().await.unwrap();
             let request = read(&mut stream).await;
-            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream.write_all(answer).await.unwrap();
             request
         };
         let jobs = [finished()];
         let exporter = exporter(&address);
-        let (dropped, (head, body)) = tokio::join!(exporter.export(&jobs), serve);
-        (dropped, head, body)
+        let (exported, (head, body)) = tokio::join!(exporter.export(&jobs, deadline()), serve);
+        (exported.dropped, head, body)
     }
 
     #[tokio::test]
     async fn traces_are_posted_as_protobuf_with_the_headers() {
-        let (dropped, head, body) = export_to("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        let (dropped, head, body) = export_to(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
         assert_eq!(dropped, 0);
         assert!(head.starts_with("post /v1/traces http/1.1"), "{head}");
         assert!(head.contains("content-type: application/x-protobuf"), "{head}");
@@ -196,7 +224,8 @@ mod tests {
     #[tokio::test]
     async fn an_answer_other_than_2xx_drops_them_without_another_try() {
         for status in ["400 Bad Request", "429 Too Many Requests", "503 Service Unavailable"] {
-            let (dropped, ..) = export_to(&format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n")).await;
+            let (dropped, ..) =
+                export_to(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").as_bytes()).await;
             assert_eq!(dropped, 1, "{status}");
         }
     }
@@ -207,7 +236,7 @@ mod tests {
         let answer = format!(
             "HTTP/1.1 307 Temporary Redirect\r\nlocation: http://{address}/\r\ncontent-length: 0\r\n\r\n"
         );
-        assert_eq!(export_to(&answer).await.0, 1);
+        assert_eq!(export_to(answer.as_bytes()).await.0, 1);
         let asked = tokio::time::timeout(Duration::from_millis(200), elsewhere.accept()).await;
         assert!(asked.is_err(), "the other server was asked");
     }
@@ -221,9 +250,11 @@ mod tests {
         let serve = async {
             let (mut stream, _) = dripping.accept().await.unwrap();
             let _other = hanging.accept().await.unwrap();
+            let _request = read(&mut stream).await;
+            stream.write_all(b"HTTP/1.1 200 OK\r\nx: ").await.unwrap();
             loop {
                 tokio::time::sleep(Duration::from_millis(100)).await;
-                if stream.write_all(b"HTTP/1.1 ").await.is_err() {
+                if stream.write_all(b"a").await.is_err() {
                     std::future::pending::<()>().await;
                 }
             }
@@ -231,11 +262,40 @@ mod tests {
         let began = Instant::now();
         let jobs = [finished(), finished()];
         let [refusing, hangs, drips] = [refusing, hangs, drips].map(|address| exporter(&address));
-        let exports =
-            async { tokio::join!(refusing.export(&jobs), hangs.export(&jobs), drips.export(&jobs)) };
+        let exports = async {
+            tokio::join!(
+                refusing.export(&jobs, deadline()),
+                hangs.export(&jobs, deadline()),
+                drips.export(&jobs, deadline())
+            )
+        };
         let dropped = tokio::select! { dropped = exports => dropped, () = serve => unreachable!() };
-        assert_eq!(dropped, (2, 2, 2));
-        assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+        let late = Exported { dropped: 2, is_late: true };
+        assert_eq!(dropped, (Exported { dropped: 2, is_late: false }, late, late));
+        let elapsed = began.elapsed();
+        assert!((Duration::from_millis(1900)..SOON).contains(&elapsed), "{elapsed:?}");
+    }
+
+    #[tokio::test]
+    async fn an_earlier_deadline_is_kept() {
+        let (_hanging, hangs) = listen().await;
+        let began = Instant::now();
+        let exported = exporter(&hangs).export(&[finished()], began + Duration::from_millis(200)).await;
+        assert_eq!(exported, Exported { dropped: 1, is_late: true });
+        assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn spans_that_an_endpoint_rejects_in_part_are_counted() {
+        for (rejected, expected) in [(0, 0), (1, 1), (12, 1)] {
+            let partial =
+                ExportTracePartialSuccess { rejected_spans: rejected, error_message: String::new() };
+            let body = ExportTraceServiceResponse { partial_success: Some(partial) }.encode_to_vec();
+            let mut answer =
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len()).into_bytes();
+            answer.extend(body);
+            assert_eq!(export_to(&answer).await.0, expected, "{rejected} spans");
+        }
     }
 
     #[test]

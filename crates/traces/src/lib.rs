@@ -9,5 +9,5 @@ mod ids;
 mod spans;
 
 pub use endpoint::{Endpoint, EndpointError, Variables};
-pub use exporter::{Exporter, TOTAL_LIMIT};
+pub use exporter::{Exported, Exporter, TOTAL_LIMIT};
 pub use spans::{Origin, request};

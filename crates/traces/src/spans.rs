@@ -95,7 +95,9 @@ fn spans(finished: &Finished, origin: &Origin) -> Vec<Span> {
     }
     let completed_at = completed_at(job, runner).max(started_at);
     let mut spans = vec![root(finished, origin, queued_at, completed_at)];
-    spans.extend(of_parts);
+    // Without the agent's times, the ends of these parts are not known yet. They come with its report.
+    let is_known = |interval: &Interval| runner.times.agent.is_some() || !comes_with_the_agent(interval.part);
+    spans.extend(known.iter().zip(of_parts).filter(|(interval, _)| is_known(interval)).map(|(_, span)| span));
     // From the task's acceptance; that of a warm task was before.
     let launched_at =
         known.iter().filter(|interval| !is_of_boot(interval.part)).map(|interval| interval.to).max();

@@ -359,7 +359,7 @@ variable "settings" {
     error_message = "costs.repository_budgets: ${join(", ", [for pattern in keys(coalesce(var.settings.repository_budgets, {})) : "`${pattern}`" if !can(regex(local.repository_pattern, pattern)) || can(regex("/[.]{1,2}$", pattern))])}: `owner/name`, `owner/*` or `*` is expected."
   }
 
-  # Each pattern is one more write when a runner of its repositories ends.
+  # Each round of the dispatcher reads the sums of each pattern.
   validation {
     condition     = length(coalesce(var.settings.repository_budgets, {})) <= 10 && length(distinct([for pattern in keys(coalesce(var.settings.repository_budgets, {})) : lower(pattern)])) == length(coalesce(var.settings.repository_budgets, {}))
     error_message = "costs.repository_budgets has ${join(", ", [for pattern in keys(coalesce(var.settings.repository_budgets, {})) : "`${pattern}`"])}. At most 10 patterns are expected, and each once: case makes no difference."

@@ -175,7 +175,7 @@ pub struct Budgets {
 }
 
 impl Budgets {
-    /// The most patterns. Each that matches is one more write when a runner of the repository ends.
+    /// The most patterns: the sums of each are read in each round. At most three of them match one repository.
     pub const MAX_REPOSITORIES: usize = 10;
 
     /// Returns the patterns that match a repository.

@@ -56,7 +56,7 @@ pub(crate) fn finished() -> Finished {
         created: Some(at(3)),
         pull_started: Some(at(13)),
         pull_stopped: Some(at(28)),
-        ..TaskTimes::default()
+        started: Some(at(29)),
     };
     let times = AgentTimes {
         started: Some(at(30)),
