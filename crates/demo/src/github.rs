@@ -11,6 +11,7 @@ mod app_key;
 mod apps;
 mod assignment;
 mod auth;
+mod commit;
 mod concurrency;
 mod control;
 mod course;

@@ -7,7 +7,7 @@ mod stand_in;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ecsrunner_workflow::model::Callee;
+use ecsrunner_workflow::model::{Callee, Reference, Step, Work};
 pub use ecsrunner_workflow::repository_root;
 use ecsrunner_workflow::yaml::{self, Node, Yaml};
 use ecsrunner_workflow::{Found, Problem, Program};
@@ -111,6 +111,17 @@ pub fn remote_uses(text: &str) -> BTreeSet<String> {
         });
     }
     found
+}
+
+/// Whether steps use a local action without a checkout before.
+pub(crate) fn uses_files_before_checkout(steps: &[Step]) -> bool {
+    let is_checkout = |reference: &Reference| matches!(reference, Reference::Repository { name, .. } if name.eq_ignore_ascii_case(CHECKOUT));
+    let mut uses = steps.iter().filter_map(|step| match &step.work {
+        Work::Action { reference, .. } => Some(reference),
+        Work::Script { .. } | Work::Control { .. } => None,
+    });
+    uses.find(|reference| is_checkout(reference) || matches!(reference, Reference::Local { .. }))
+        .is_some_and(|first| !is_checkout(first))
 }
 
 fn collect(node: &Node, see: &mut impl FnMut(&str)) {

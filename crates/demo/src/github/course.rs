@@ -8,7 +8,7 @@ use ecsrunner_workflow::Program;
 use ecsrunner_workflow::run::{Decision, Given, JobIndex, Outcome, Ready, Run as Plan, RunsOn};
 
 use crate::protocol::Conclusion;
-use crate::workflow::Executor;
+use crate::workflow::{Executor, uses_files_before_checkout};
 
 use super::concurrency::Member;
 use super::job::{DEFAULT_TIMEOUT_MINUTES, Definition, JobState, NewJob};
@@ -190,7 +190,8 @@ impl State {
         let (key, name) = (ready.key.clone(), ready.name.clone());
         let Some(id) = self.planned_job(run, index, &key, &name) else { return };
         let Some(course) = self.runs.get(&run).and_then(|run| run.course.as_ref()) else { return };
-        let (executor, put_files) = (course.executor, course.put_files.clone());
+        let needs_files = uses_files_before_checkout(&ready.steps);
+        let (executor, put_files) = (course.executor, course.put_files.clone().filter(|_| needs_files));
         if let Some(job) = self.jobs.get_mut(&id) {
             job.runs_on = ready.runs_on.clone();
             job.timeout_minutes = ready.timeout_minutes;

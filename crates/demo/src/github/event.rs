@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::job::Run;
+use super::representation::account_id;
 use super::state::State;
 
 impl Run {
@@ -36,15 +37,14 @@ impl State {
     pub(super) fn github_json(&self, run: &Run) -> Value {
         let repository = self.repositories.get(&run.repository);
         let (reference, name, kind) = run.reference();
-        let (head_ref, base_ref) = if run.is_pull_request() {
-            (run.head_branch.as_str(), run.base_branch.as_str())
-        } else {
-            ("", "")
-        };
+        // Events of reviews have a pull request, but not these.
+        let has_branches = matches!(run.event.name.as_str(), "pull_request" | "pull_request_target");
+        let (head_ref, base_ref) =
+            if has_branches { (run.head_branch.as_str(), run.base_branch.as_str()) } else { ("", "") };
         json!({
             "action": "",
             "actor": "octocat",
-            "actor_id": "583231",
+            "actor_id": account_id("octocat").to_string(),
             "api_url": self.base,
             "base_ref": base_ref,
             "event": self.event_json(run),
@@ -53,12 +53,13 @@ impl State {
             "head_ref": head_ref,
             "ref": reference,
             "ref_name": name,
-            "ref_protected": "false",
+            "ref_protected": false,
             "ref_type": kind,
             "repository": run.repository,
+            "repositoryUrl": format!("git://github.com/{}.git", run.repository),
             "repository_id": repository.map(|record| record.id.to_string()),
             "repository_owner": run.repository.owner(),
-            "repository_owner_id": "1",
+            "repository_owner_id": account_id(run.repository.owner()).to_string(),
             "repository_visibility": if repository.is_some_and(|record| record.private) { "private" } else { "public" },
             "retention_days": "90",
             "run_attempt": run.attempt.to_string(),
@@ -72,6 +73,13 @@ impl State {
             "workflow_ref": format!("{}/{}@{reference}", run.repository, run.file),
             "workflow_sha": run.sha(),
         })
+    }
+
+    fn pushed_commit(&self, run: &Run) -> Value {
+        let mut commit = run.commit.json(&run.head_sha);
+        commit["distinct"] = json!(true);
+        commit["url"] = json!(format!("{}/{}/commit/{}", self.base, run.repository, run.head_sha));
+        commit
     }
 
     fn event_json(&self, run: &Run) -> Value {
@@ -88,7 +96,7 @@ impl State {
             event["number"] = json!(1);
             event["pull_request"] = json!({
                 "number": 1,
-                "title": run.title,
+                "title": run.commit.subject(),
                 "state": "open",
                 "draft": false,
                 "merged": false,
@@ -105,15 +113,19 @@ impl State {
         }
         match run.event.name.as_str() {
             "push" => {
+                let is_tag = kind == "tag";
+                let before = run.commit.parent.as_ref().filter(|_| !is_tag);
+                let commit = self.pushed_commit(run);
                 event["ref"] = json!(reference);
-                event["before"] = json!("0".repeat(40));
+                event["created"] = json!(before.is_none());
+                event["before"] = before.map_or_else(|| "0".repeat(40), Clone::clone).into();
                 event["after"] = json!(run.head_sha);
-                event["created"] = json!(kind == "tag");
                 event["deleted"] = json!(false);
                 event["forced"] = json!(false);
                 event["base_ref"] = Value::Null;
-                event["commits"] = json!([]);
-                event["head_commit"] = json!({"id": run.head_sha, "message": run.title});
+                // The commits of a tag are on a branch, whose push has told them.
+                event["commits"] = if is_tag { json!([]) } else { json!([commit]) };
+                event["head_commit"] = commit;
                 event["pusher"] = json!({"name": "octocat"});
             }
             "workflow_dispatch" => {
@@ -121,11 +133,35 @@ impl State {
                 event["workflow"] = json!(run.file);
                 event["inputs"] = Value::Null;
             }
+            "schedule" => {
+                event["schedule"] = json!(run.event.source);
+                event["workflow"] = json!(run.file);
+            }
+            "release" => {
+                if let Some(tag) = &run.event.tag {
+                    event["release"] =
+                        json!({"tag_name": tag, "name": tag, "draft": false, "prerelease": false});
+                }
+            }
+            "workflow_run" => event["workflow_run"] = followed_run(run),
             _ => {}
         }
         merge(&mut event, &run.event.payload);
         event
     }
+}
+
+/// Returns the run that a run of `workflow_run` follows.
+fn followed_run(run: &Run) -> Value {
+    let has_ended = run.event.activity.as_deref().is_none_or(|activity| activity == "completed");
+    json!({
+        "name": run.event.source,
+        "event": "push",
+        "status": if has_ended { "completed" } else { "in_progress" },
+        "conclusion": has_ended.then_some("success"),
+        "head_branch": run.head_branch,
+        "head_sha": run.head_sha,
+    })
 }
 
 /// Adds fields to an object. An object in both has the fields of both; of all else the added value is kept.

@@ -103,6 +103,11 @@ fn directory(
     let allowed = checked.and_then(|headers| {
         state.authorize(&headers, Target::Repository(&repository), "contents", Level::Read)
     });
+    if allowed.as_ref().is_err_and(|refusal| refusal.status() == StatusCode::FORBIDDEN) {
+        // As on GitHub, a token does not learn that the repository exists. Git shows this text.
+        let text = "Repository not found: the token has no `contents: read`, which the job's `permissions` must give.\n";
+        return Err(Box::new((StatusCode::NOT_FOUND, text).into_response()));
+    }
     if allowed.is_err() {
         let realm = [(header::WWW_AUTHENTICATE, "Basic realm=\"GitHub\"")];
         let refused = (StatusCode::UNAUTHORIZED, realm, "Requires authentication\n");

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::protocol::Conclusion;
 use crate::workflow::Executor;
 
+use super::commit::Commit;
 use super::course::Course;
 use super::state::SessionId;
 
@@ -34,6 +35,9 @@ pub(super) struct Run {
     pub event: Event,
     pub head_branch: String,
     pub head_sha: String,
+    pub commit: Commit,
+    /// Whether runners execute `node20` actions with Node.js 24.
+    pub node24: bool,
     /// The branch that a pull request asks to change, and its commit.
     pub base_branch: String,
     pub base_sha: String,
@@ -55,6 +59,8 @@ pub(super) struct Event {
     pub activity: Option<String>,
     /// The tag that was pushed.
     pub tag: Option<String>,
+    /// The time of a schedule, or the workflow that has ended.
+    pub source: Option<String>,
     /// Fields of the payload that the fake does not set itself.
     pub payload: serde_json::Map<String, serde_json::Value>,
 }
@@ -88,6 +94,8 @@ pub(super) struct Job {
     pub steps: Vec<StepReport>,
     pub outputs: BTreeMap<String, String>,
     pub annotations: Vec<serde_json::Value>,
+    /// Whether it was cancelled for its `timeout-minutes`.
+    pub timed_out: bool,
 }
 
 /// What a job executes.
@@ -264,6 +272,7 @@ impl Job {
             steps: Vec::new(),
             outputs: BTreeMap::new(),
             annotations: Vec::new(),
+            timed_out: false,
         }
     }
 

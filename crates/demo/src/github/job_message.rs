@@ -6,6 +6,7 @@ mod steps;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ecsrunner_core::id::JobId;
+use ecsrunner_workflow::all_permissions;
 use ecsrunner_workflow::expression::Value as Context;
 use ecsrunner_workflow::run::{JOB_TOKEN, Ready};
 use jiff::{SignedDuration, Timestamp};
@@ -21,7 +22,9 @@ use ecsrunner_world::random::Random;
 
 const NO_GUID: &str = "00000000-0000-0000-0000-000000000000";
 /// The permissions of a job's token where the workflow names none.
-const DEFAULT_PERMISSIONS: [(&str, &str); 2] = [("actions", "read"), ("contents", "read")];
+const DEFAULT_PERMISSIONS: [(&str, &str); 2] = [("contents", "read"), ("packages", "read")];
+/// The permission that each token has, and that no workflow names.
+const METADATA: (&str, &str) = ("metadata", "read");
 
 /// Returns a worker's token. It only has to have the form of a JWT.
 fn job_token(random: &mut Random, orchestration_id: &str) -> String {
@@ -59,6 +62,10 @@ impl State {
         let mut message = self.frame(job, run, worker_token, &github_token);
         let shown: Map<String, Value> =
             permissions.into_iter().map(|(name, level)| (title(&name), level.into())).collect();
+        if run.node24 {
+            // As on github.com. Runners that have no Node.js 24 would fail.
+            message["variables"]["actions.runner.usenode24bydefault"] = json!({"value": "true"});
+        }
         message["variables"]["system.github.token.permissions"] =
             json!({"value": Value::Object(shown).to_string()});
         match job.definition.as_ref() {
@@ -120,6 +127,8 @@ impl State {
                 "DistributedTask.EnhancedAnnotations": {"value": "true"},
                 "RunService.FixEmbeddedIssues": {"value": "true"},
                 "actions_send_job_level_annotations": {"value": "true"},
+                // As on github.com. Without it, runners do not warn of `::set-output::` and `::save-state::`.
+                "DistributedTask.DeprecateStepOutputCommands": {"value": "true"},
                 // As on github.com, for `$/` in actions.
                 "actions_self_repository": {"value": "true"},
             },
@@ -232,30 +241,17 @@ fn permissions(job: &Job) -> Vec<(String, String)> {
         Definition::Blocked | Definition::Synthetic(_) => None,
     };
     let owned = |(name, level): (&str, &str)| (name.to_owned(), level.to_owned());
-    let Some(declared) = declared else { return DEFAULT_PERMISSIONS.map(owned).to_vec() };
-    match declared.text().as_deref() {
-        Some(all) => {
-            let level = if all == "write-all" { "write" } else { "read" };
-            [
-                "actions",
-                "checks",
-                "contents",
-                "deployments",
-                "issues",
-                "packages",
-                "pull-requests",
-                "statuses",
-            ]
-            .map(|name| owned((name, level)))
-            .to_vec()
+    let mut permissions: Vec<(String, String)> = match declared.map(|declared| (declared, declared.text())) {
+        None => DEFAULT_PERMISSIONS.map(owned).to_vec(),
+        Some((_, Some(all))) => all_permissions(all == "write-all").map(owned).collect(),
+        Some((declared, None)) => {
+            let named = declared.entries().iter();
+            let named = named.filter_map(|(name, level)| Some((name.text()?, level.text()?)));
+            named.filter(|(_, level)| level != "none").collect()
         }
-        None => declared
-            .entries()
-            .iter()
-            .filter_map(|(name, level)| Some((name.text()?, level.text()?)))
-            .filter(|(_, level)| level != "none")
-            .collect(),
-    }
+    };
+    permissions.push(owned(METADATA));
+    permissions
 }
 
 /// Returns a permission's name as a job's log shows it: `PullRequests`.

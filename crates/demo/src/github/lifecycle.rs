@@ -32,6 +32,15 @@ pub(super) enum Deletion {
 /// The log that GitHub shows for a job whose runner is gone.
 const LOST: &str = "The runner has lost communication with the server.\n";
 
+/// Returns GitHub's message for a job that took longer than its `timeout-minutes`.
+fn timeout_message(minutes: u32) -> String {
+    let limit = match (minutes / 60, minutes % 60) {
+        (0, minutes) => format!("{minutes}m0s"),
+        (hours, minutes) => format!("{hours}h{minutes}m0s"),
+    };
+    format!("The job has exceeded the maximum execution time of {limit}")
+}
+
 impl State {
     /// Adds a run with synthetic jobs, and queues those that wait for nothing.
     pub(super) fn add_run(&mut self, run: Run) {
@@ -187,6 +196,11 @@ impl State {
     pub(super) fn close_job(&mut self, id: JobId, conclusion: Conclusion) {
         let now = Timestamp::now();
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        if job.timed_out {
+            // Behind the annotations of the runner's report.
+            let message = timeout_message(job.timeout_minutes);
+            job.annotations.push(serde_json::json!({"level": "FAILURE", "message": message}));
+        }
         let started_at = job.state.started_at();
         let taker = job.state.shown_taker().cloned();
         job.enter(JobState::Completed { taker, conclusion, started_at, completed_at: now }, now);

@@ -261,14 +261,7 @@ impl State {
             "rerun_url": format!("{url}/rerun"),
             "previous_attempt_url": (run.attempt > 1).then(|| format!("{url}/attempts/{}", run.attempt - 1)),
             "workflow_url": format!("{api}/workflows/{}", run.workflow_id),
-            "head_commit": {
-                "id": run.head_sha,
-                "tree_id": run.head_sha,
-                "message": run.workflow,
-                "timestamp": seconds(run.created_at),
-                "author": {"name": "octocat", "email": "octocat@example.com"},
-                "committer": {"name": "octocat", "email": "octocat@example.com"},
-            },
+            "head_commit": run.commit.json(&run.head_sha),
             "repository": repository(&run.repository),
             "head_repository": repository(&run.head_repository),
         })

@@ -8,7 +8,7 @@ use crate::job_message::message_of;
 use crate::runner::Listening;
 
 /// The keys that become `GITHUB_*` variables, without those that the runner itself adds.
-const VARIABLES: [&str; 24] = [
+const VARIABLES: [&str; 23] = [
     "actor",
     "actor_id",
     "api_url",
@@ -19,7 +19,6 @@ const VARIABLES: [&str; 24] = [
     "job",
     "ref",
     "ref_name",
-    "ref_protected",
     "ref_type",
     "repository",
     "repository_id",
@@ -55,7 +54,7 @@ fn every_context_of_the_specification_is_there() {
 }
 
 #[test]
-fn the_github_context_has_every_variable_as_a_text() {
+fn the_github_context_has_every_variable_with_its_type() {
     let harness = Harness::new();
     let job = message_of(&harness, SIMPLE);
     let github = &contexts(&job.message)["github"];
@@ -63,7 +62,11 @@ fn the_github_context_has_every_variable_as_a_text() {
         assert!(github[name].is_string(), "{name}: {}", github[name]);
     }
     for (name, value) in github.as_object().unwrap() {
-        assert_eq!(value.is_string(), name != "event", "{name}: {value}");
+        assert_eq!(
+            value.is_string(),
+            !["event", "ref_protected"].contains(&name.as_str()),
+            "{name}: {value}"
+        );
     }
     for (name, value) in [
         ("repository", "acme/app"),
@@ -78,11 +81,16 @@ fn the_github_context_has_every_variable_as_a_text() {
         ("workflow", "CI"),
         ("workflow_ref", "acme/app/.github/workflows/ci.yml@refs/heads/main"),
         ("run_attempt", "1"),
+        ("repositoryUrl", "git://github.com/acme/app.git"),
         ("server_url", harness.url.as_str()),
     ] {
         assert_eq!(github[name], value, "{name}");
     }
-    assert!(["true", "false"].contains(&github["ref_protected"].as_str().unwrap()));
+    // A text would count as true in a condition.
+    assert_eq!(github["ref_protected"], false);
+    let event = &github["event"];
+    assert_eq!(github["actor_id"], event["sender"]["id"].to_string());
+    assert_eq!(github["repository_owner_id"], event["repository"]["owner"]["id"].to_string());
     for name in ["actor_id", "repository_id", "repository_owner_id", "retention_days", "run_id", "run_number"]
     {
         assert!(github[name].as_str().unwrap().parse::<u64>().is_ok(), "{name}: {}", github[name]);
@@ -104,6 +112,98 @@ fn a_push_has_the_event_of_a_push() {
     assert_eq!(event["repository"]["owner"]["login"], "acme");
     assert_eq!(event["repository"]["id"].to_string(), github["repository_id"].as_str().unwrap());
     assert!(event["sender"]["login"].is_string(), "{event}");
+}
+
+/// The commit of a run, as the demo reads it from a repository.
+fn commit(parent: Option<&str>) -> Value {
+    let (ann, bob) =
+        (json!({"name": "Ann", "email": "a@example.com"}), json!({"name": "Bob", "email": "b@example.com"}));
+    json!({"tree_id": "3".repeat(40), "message": "Mend it [skip]\n\nWhy.", "timestamp": "2026-12-01T01:02:03+01:00",
+        "author": ann, "committer": bob, "parent": parent})
+}
+
+/// Returns the context `github` of a run whose workflow has a `run-name`.
+fn github_of(event: &str, on: &str, more: &Value) -> Value {
+    let harness = Harness::new();
+    let mut new = json!({"event": event});
+    new.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let text = SIMPLE.replace("on: push", &format!("run-name: shown, on: {on}"));
+    harness.submit_with(&text, &new);
+    contexts(&Listening::new(&harness, "one").start_job().message)["github"].clone()
+}
+
+#[test]
+fn a_push_has_its_commit_and_the_commit_before() {
+    let before = "2".repeat(40);
+    let given = json!({"head_sha": "1".repeat(40), "commit": commit(Some(&before))});
+    let event = github_of("push", "push", &given)["event"].clone();
+    let head = &event["head_commit"];
+    assert_eq!((&head["id"], &head["message"]), (&event["after"], &json!("Mend it [skip]\n\nWhy.")));
+    assert_eq!(head["tree_id"], "3".repeat(40));
+    assert_eq!(head["timestamp"], "2026-12-01T01:02:03+01:00");
+    assert_eq!((&head["author"]["name"], &head["committer"]["name"]), (&json!("Ann"), &json!("Bob")));
+    assert!(
+        head["url"].as_str().unwrap().ends_with(&format!("/acme/app/commit/{}", "1".repeat(40))),
+        "{head}"
+    );
+    assert_eq!(event["commits"], json!([head]));
+    assert_eq!((&event["before"], &event["created"]), (&json!(before), &json!(false)));
+
+    let zeros = json!("0".repeat(40));
+    let event = github_of("push", "push", &json!({"commit": commit(None)}))["event"].clone();
+    assert_eq!((&event["before"], &event["created"]), (&zeros, &json!(true)), "a first commit");
+    let tag = json!({"tag": "v1", "commit": commit(Some(&before))});
+    let event = github_of("push", "push", &tag)["event"].clone();
+    assert_eq!((&event["before"], &event["created"], &event["commits"]), (&zeros, &json!(true), &json!([])));
+    let event = github_of("push", "push", &json!({}))["event"].clone();
+    assert_eq!(event["head_commit"]["message"], "Update ci.yml", "without a repository");
+}
+
+#[test]
+fn a_pull_request_has_the_subject_of_its_commit_as_title() {
+    let given = json!({"commit": commit(None), "head_branch": "topic"});
+    for event in ["pull_request", "pull_request_target", "pull_request_review"] {
+        let github = github_of(event, event, &given);
+        assert_eq!(github["event"]["pull_request"]["title"], "Mend it [skip]", "{event}");
+        let branches = if event == "pull_request_review" { ["", ""] } else { ["topic", "main"] };
+        assert_eq!([&github["head_ref"], &github["base_ref"]], branches, "{event}");
+    }
+}
+
+#[test]
+fn other_events_have_what_the_workflow_and_the_tag_say() {
+    let schedule = "{schedule: [{cron: '0 4 * * 1'}, {cron: '5 5 * * *'}]}";
+    let event = github_of("schedule", schedule, &json!({}))["event"].clone();
+    assert_eq!(
+        (&event["schedule"], &event["workflow"]),
+        (&json!("0 4 * * 1"), &json!(".github/workflows/ci.yml"))
+    );
+    let event = github_of("release", "release", &json!({"tag": "v1.2"}))["event"].clone();
+    assert_eq!(
+        event["release"],
+        json!({"tag_name": "v1.2", "name": "v1.2", "draft": false, "prerelease": false})
+    );
+    let on = "{workflow_run: {workflows: [Build, Test], types: [completed]}}";
+    let event = github_of("workflow_run", on, &json!({"head_sha": "1".repeat(40)}))["event"].clone();
+    assert_eq!(
+        event["workflow_run"],
+        json!({"name": "Build", "event": "push", "status": "completed", "conclusion": "success",
+            "head_branch": "main", "head_sha": "1".repeat(40)})
+    );
+    let harness = Harness::new();
+    let notes = |event: &str, more: Value| {
+        let mut new = json!({"repository": "acme/app", "file": "ci.yml", "event": event,
+            "text": SIMPLE.replace("on: push", &format!("on: {event}"))});
+        new.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        harness.sim("workflows", &new)["notes"].clone()
+    };
+    let missing = "`github.event` has only what all events have: `--payload FILE` gives the rest of `issues`";
+    assert_eq!(notes("issues", json!({})), json!([missing]));
+    assert_eq!(notes("issues", json!({"payload": {"issue": {"number": 1}}})), json!([]));
+    let missing = "`github.event` has no `release`: `--tag NAME` or `--payload FILE` gives it";
+    assert_eq!(notes("release", json!({})), json!([missing]));
+    assert_eq!(notes("release", json!({"tag": "v1"})), json!([]));
+    assert_eq!(notes("push", json!({})), json!([]));
 }
 
 #[test]

@@ -27,10 +27,78 @@ jobs: {build: {runs-on: x, steps: [{run: echo}]}}
     let permissions = message["variables"]["system.github.token.permissions"]["value"].as_str().unwrap();
     assert_eq!(
         serde_json::from_str::<Value>(permissions).unwrap(),
-        json!({"Contents": "read", "PullRequests": "write"})
+        json!({"Contents": "read", "Metadata": "read", "PullRequests": "write"})
     );
     let event = &context(&message["contextData"]["github"])["event"];
     assert_eq!(event["inputs"], json!({"dry": "false", "level": "2", "who": "Ann"}));
+}
+
+#[test]
+fn a_token_has_the_permissions_that_github_gives() {
+    let permissions = |key: &str| -> Value {
+        let harness = Harness::new();
+        let text = format!("{{on: push, {key}jobs: {{a: {{runs-on: x, steps: [{{run: echo}}]}}}}}}");
+        let job = message_of(&harness, &text);
+        serde_json::from_str(job.variable("system.github.token.permissions")).unwrap()
+    };
+    assert_eq!(permissions(""), json!({"Contents": "read", "Metadata": "read", "Packages": "read"}));
+    assert_eq!(permissions("permissions: {}, "), json!({"Metadata": "read"}));
+    let (read, write) = (permissions("permissions: read-all, "), permissions("permissions: write-all, "));
+    for (name, of_read, of_write) in [
+        ("Contents", json!("read"), json!("write")),
+        ("Discussions", json!("read"), json!("write")),
+        ("SecurityEvents", json!("read"), json!("write")),
+        ("IdToken", Value::Null, json!("write")),
+        ("Metadata", json!("read"), json!("read")),
+    ] {
+        assert_eq!((&read[name], &write[name]), (&of_read, &of_write), "{name}");
+    }
+}
+
+#[test]
+fn node_24_executes_actions_of_node_20_if_the_runner_has_it() {
+    let variables = |more: Value| {
+        let harness = Harness::new();
+        harness.submit_with("{on: push, jobs: {a: {runs-on: x, steps: [{run: echo}]}}}", &more);
+        Listening::new(&harness, "one").start_job().message["variables"].clone()
+    };
+    let (with, without) = (variables(json!({"node24": true})), variables(json!({})));
+    assert_eq!(with["actions.runner.usenode24bydefault"]["value"], "true");
+    assert_eq!(without.get("actions.runner.usenode24bydefault"), None);
+    assert_eq!(without["DistributedTask.DeprecateStepOutputCommands"]["value"], "true");
+}
+
+#[test]
+fn only_a_job_that_uses_a_local_action_without_a_checkout_gets_the_files() {
+    let harness = Harness::new();
+    harness.action("actions/checkout@v4", &[("action.yml", "name: checkout")]);
+    let text = "
+on: push
+jobs:
+  a: {runs-on: x, steps: [{uses: ./act}]}
+  b: {runs-on: x, steps: [{run: echo}]}
+  c: {runs-on: x, steps: [{uses: actions/checkout@v4}, {uses: ./act}]}
+";
+    harness.submit_with(text, &json!({"actions": {"act/action.yml": "name: act"}}));
+    for expected in [&["__files", "__self"][..], &["__run"], &["__actions_checkout", "__self"]] {
+        let message = Listening::new(&harness, expected[0]).start_job().message;
+        let names: Vec<&str> =
+            message["steps"].as_array().unwrap().iter().map(|step| step["name"].as_str().unwrap()).collect();
+        assert_eq!(names, expected, "{}", message["jobDisplayName"]);
+    }
+}
+
+#[test]
+fn the_stand_in_takes_the_last_defaults_as_a_whole() {
+    let harness = Harness::new();
+    let text = "
+on: push
+defaults: {run: {shell: bash, working-directory: top}}
+jobs: {a: {runs-on: x, defaults: {run: {shell: sh}}, steps: [{run: echo}]}}
+";
+    harness.submit_with(text, &json!({"executor": "stand-in"}));
+    let message = Listening::new(&harness, "one").start_job().message;
+    assert_eq!(token(&message["steps"][0]["inputs"]), json!([["script", "echo"], ["shell", "sh"]]));
 }
 
 #[test]
@@ -183,6 +251,23 @@ fn the_repository_is_served_to_the_jobs_token_alone() {
     assert!(!fetch("another token"));
     assert!(fetch(&token));
     assert_eq!(git(&["show", "FETCH_HEAD:a.txt"], &clone).1, "hello");
+}
+
+#[test]
+fn git_shows_which_permission_a_token_lacks() {
+    use base64::Engine;
+    let harness = Harness::new();
+    let text = "{on: push, permissions: {issues: read}, jobs: {a: {runs-on: x, steps: [{run: echo}]}}}";
+    let job = message_of(&harness, text);
+    let login = format!("x-access-token:{}", job.variable("system.github.token"));
+    let login = base64::engine::general_purpose::STANDARD.encode(login);
+    let header = format!("http.extraheader=AUTHORIZATION: basic {login}");
+    let mut git = std::process::Command::new("git");
+    git.args(["-c", &header, "-c", "http.proxy=", "ls-remote", &format!("{}/acme/app", harness.url)]);
+    let output = git.env("GIT_TERMINAL_PROMPT", "0").output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stderr);
+    let expected = "remote: Repository not found: the token has no `contents: read`";
+    assert!(!output.status.success() && shown.starts_with(expected), "{shown}");
 }
 
 #[test]

@@ -23,6 +23,10 @@ impl Refusal {
         Self { status, message: message.to_owned() }
     }
 
+    pub(in crate::github) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
     pub(in crate::github) fn unauthorized(message: &str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, message)
     }

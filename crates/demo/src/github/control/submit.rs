@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
+use crate::github::commit::Commit;
 use crate::github::job::{DEFAULT_TIMEOUT_MINUTES, Definition, Event, JobState, NewJob, Run};
 use crate::github::state::State;
 
@@ -76,9 +77,17 @@ pub(super) async fn jobs(Extract(shared): App, Json(new): Json<NewJobs>) -> Resp
         head_repository: new.head_repository.clone(),
         workflow: "synthetic".to_owned(),
         file: ".github/workflows/synthetic.yml".to_owned(),
-        event: Event { name: new.event.clone(), activity: None, tag: None, payload: serde_json::Map::new() },
+        event: Event {
+            name: new.event.clone(),
+            activity: None,
+            tag: None,
+            source: None,
+            payload: serde_json::Map::new(),
+        },
         head_branch: main_branch(),
         head_sha: None,
+        commit: None,
+        node24: false,
         base_branch: None,
         base_sha: None,
     };
@@ -113,6 +122,9 @@ pub(super) struct NewRun {
     head_branch: String,
     /// The commit; any if there is no repository.
     head_sha: Option<String>,
+    /// What is known about that commit; made up if there is no repository.
+    commit: Option<Commit>,
+    node24: bool,
     /// The branch that a pull request asks to change; by default the repository's default branch.
     base_branch: Option<String>,
     /// Its commit; by default that of the run.
@@ -132,6 +144,7 @@ impl State {
         let default_branch = self.repositories.get(&repository).map(|record| record.default_branch.clone());
         let id = self.next_run_id();
         let head_sha = new.head_sha.unwrap_or_else(|| self.random.hex(40));
+        let commit = new.commit.unwrap_or_else(|| Commit::of_file(&new.file, self.random.hex(40), now));
         Run {
             id,
             plan: self.random.guid(),
@@ -147,6 +160,8 @@ impl State {
             base_branch: new.base_branch.or(default_branch).unwrap_or_else(main_branch),
             base_sha: new.base_sha.unwrap_or_else(|| head_sha.clone()),
             head_sha,
+            commit,
+            node24: new.node24,
             created_at: now,
             updated_at: now,
             attempt: 1,

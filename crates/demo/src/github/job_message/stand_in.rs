@@ -20,9 +20,10 @@ pub(super) fn resolved(ready: &Ready, github: &Context, github_token: &str) -> R
     let value = |token: &Token| token.resolved(&contexts).unwrap_or_else(|_| token.clone());
     let optional = |token: &Option<Token>| token.as_ref().map(value);
     let defaults: Vec<Token> = ready.defaults.iter().map(value).collect();
-    let default = |key: &str| {
-        defaults.iter().rev().find_map(|defaults| defaults.get("run").and_then(|run| run.get(key)).cloned())
-    };
+    // As in the official runner, the last `defaults` with `run` replaces those before as a whole.
+    // (actions/runner, `src/Runner.Worker/JobExtension.cs`)
+    let run = defaults.iter().rev().find_map(|defaults| defaults.get("run"));
+    let default = |key: &str| run.and_then(|run| run.get(key)).cloned();
     let steps = ready.steps.iter().map(|step| Step {
         name: optional(&step.name),
         env: optional(&step.env),

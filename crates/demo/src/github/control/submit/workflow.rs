@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use ecsrunner_core::id::Repository;
 use ecsrunner_workflow::expression::Value as Context;
-use ecsrunner_workflow::model::{Body, Callee, Reference, Work};
+use ecsrunner_workflow::model::{Body, Callee};
 use ecsrunner_workflow::run::{Given as RunGiven, Run as Plan};
 use ecsrunner_workflow::{Position, Problem, Program, trigger};
 use serde::Deserialize;
@@ -18,13 +18,14 @@ use serde_json::{Map, Value, json};
 
 use super::{App, NewRun, main_branch, push};
 use crate::github::api::Refusal;
+use crate::github::commit::Commit;
 use crate::github::concurrency::Member;
 use crate::github::control::action::of_files;
 use crate::github::course::{Course, Stage};
 use crate::github::job::{Event, Run};
 use crate::github::runner_side::download;
 use crate::github::state::{Shared, State};
-use crate::workflow::{self, CHECKOUT, Executor, Files, Given};
+use crate::workflow::{self, Executor, Files, Given};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,6 +53,11 @@ pub(in crate::github::control) struct NewWorkflow {
     head_branch: String,
     /// The commit, if the repository has one.
     head_sha: Option<String>,
+    /// What is known about that commit.
+    commit: Option<Commit>,
+    /// Whether the runner has Node.js 24, which then executes `node20` actions.
+    #[serde(default)]
+    node24: bool,
     /// The repository's default branch, if it is not the one that is known.
     default_branch: Option<String>,
     /// The branch that a pull request asks to change; by default the default branch.
@@ -95,8 +101,8 @@ pub(in crate::github::control) async fn workflow(
     let put_files = files_action.as_ref().map(|(name, _)| name.clone());
     let mut state = shared.state();
     state.actions.extend(files_action);
-    let notes: Vec<String> =
-        program.workflows().flat_map(|workflow| &workflow.notes).map(ToString::to_string).collect();
+    let notes = program.workflows().flat_map(|workflow| &workflow.notes).map(ToString::to_string);
+    let notes: Vec<String> = notes.chain(payload_note(&new)).collect();
     match state.start(new, Arc::new(program), inputs, put_files) {
         Ok(mut answer) => {
             answer["notes"] = json!(notes);
@@ -104,6 +110,27 @@ pub(in crate::github::control) async fn workflow(
             Json(answer).into_response()
         }
         Err(problem) => refused(&[problem]),
+    }
+}
+
+/// Says what is missing in the payload of the event.
+fn payload_note(new: &NewWorkflow) -> Option<String> {
+    let event = &new.event;
+    match event.as_str() {
+        _ if !new.payload.is_empty() => None,
+        "push"
+        | "pull_request"
+        | "pull_request_target"
+        | "workflow_dispatch"
+        | "schedule"
+        | "workflow_run" => None,
+        "release" if new.tag.is_some() => None,
+        "release" => {
+            Some("`github.event` has no `release`: `--tag NAME` or `--payload FILE` gives it".to_owned())
+        }
+        _ => Some(format!(
+            "`github.event` has only what all events have: `--payload FILE` gives the rest of `{event}`"
+        )),
     }
 }
 
@@ -221,18 +248,9 @@ fn inputs(program: &Program, new: &NewWorkflow) -> Result<Context, Vec<String>> 
 
 /// Whether a job uses the repository's files without a checkout before.
 fn needs_files(program: &Program) -> bool {
-    program.workflows().flat_map(|workflow| &workflow.jobs).any(|job| {
-        let Body::Steps(body) = &job.body else { return false };
-        let mut uses = body.steps.iter().filter_map(|step| match &step.work {
-            Work::Action { reference, .. } => Some(reference),
-            Work::Script { .. } | Work::Control { .. } => None,
-        });
-        let is_checkout = |reference: &Reference| {
-            matches!(reference, Reference::Repository { name, .. } if name.eq_ignore_ascii_case(CHECKOUT))
-        };
-        uses.find(|reference| is_checkout(reference) || matches!(reference, Reference::Local { .. }))
-            .is_some_and(|first| !is_checkout(first))
-    })
+    program.workflows().flat_map(|workflow| &workflow.jobs).any(
+        |job| matches!(&job.body, Body::Steps(body) if workflow::uses_files_before_checkout(&body.steps)),
+    )
 }
 
 impl State {
@@ -255,14 +273,17 @@ impl State {
             let texts = inputs.entries().iter().map(|(name, value)| (name.clone(), value.text().into()));
             payload.insert("inputs".to_owned(), Value::Object(texts.collect()));
         }
+        let source = program.main.triggers.source(&new.event);
         let run = self.new_run(NewRun {
             repository: new.repository,
             head_repository: new.head_repository,
             workflow: program.main.name.clone(),
             file: program.main.file.clone(),
-            event: Event { name: new.event, activity: new.activity, tag: new.tag, payload },
+            event: Event { name: new.event, activity: new.activity, tag: new.tag, source, payload },
             head_branch: new.head_branch,
             head_sha: new.head_sha,
+            commit: new.commit,
+            node24: new.node24,
             base_branch: new.base_branch,
             base_sha: new.base_sha,
         });
