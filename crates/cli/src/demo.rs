@@ -4,6 +4,7 @@
 pub(crate) mod github;
 
 mod actions;
+mod commit;
 mod files;
 mod follow;
 mod logs;

@@ -7,12 +7,15 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 
+use super::commit::Commit;
+
 /// A Git directory for the fake GitHub.
 #[derive(Clone, Debug)]
 pub(super) struct Checkout {
     pub(super) directory: PathBuf,
     /// The commit of the run.
     pub(super) sha: String,
+    pub(super) commit: Commit,
     pub(super) branch: String,
     pub(super) default_branch: String,
     /// The branch that a pull request asks to change, with its commit, if the repository has it.
@@ -100,7 +103,8 @@ pub(super) fn prepare(
         text(inside().args(["update-ref", &format!("refs/heads/{name}"), sha]))?;
     }
     let has_changes = has_changes && head.is_some();
-    Ok(Some(Checkout { directory: into.to_owned(), sha, branch, default_branch, base, has_changes }))
+    let commit = Commit::read(inside, &sha, head.as_ref().unwrap_or(&sha))?;
+    Ok(Some(Checkout { directory: into.to_owned(), sha, commit, branch, default_branch, base, has_changes }))
 }
 
 /// Returns the default branch of a repository: that of its remote, or else `main` or `master` if it has one.
@@ -142,7 +146,7 @@ fn git(root: &Path) -> Command {
 }
 
 /// Returns what a command prints, without the last line feed.
-fn text(command: &mut Command) -> anyhow::Result<String> {
+pub(super) fn text(command: &mut Command) -> anyhow::Result<String> {
     // Variables of a hook that runs the demo would lead to another repository.
     for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_PREFIX"] {
         command.env_remove(variable);
@@ -158,6 +162,38 @@ mod tests {
     use std::fs;
 
     use super::*;
+
+    #[test]
+    fn a_run_has_the_last_message_and_the_commit_before_its_own() {
+        let (root, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let run = |args: &[&str]| {
+            let people = ["-c", "user.name=Ann", "-c", "user.email=ann@example.com"];
+            text(git(root.path()).args(people).args(args)).unwrap()
+        };
+        run(&["init", "--quiet", "--initial-branch=main"]);
+        let made = |name: &str| {
+            let checkout = prepare(root.path(), &into.path().join(name), None, None).unwrap().unwrap();
+            (checkout.sha, serde_json::to_value(checkout.commit).unwrap())
+        };
+        run(&["commit", "--quiet", "--allow-empty", "-m", "first"]);
+        let first = run(&["rev-parse", "HEAD"]);
+        let (sha, commit) = made("first.git");
+        assert_eq!((&sha, &commit["message"], &commit["parent"]), (&first, &"first".into(), &().into()));
+        run(&["commit", "--quiet", "--allow-empty", "-m", "Mend it [skip]\n\nWhy."]);
+        let (_, commit) = made("second.git");
+        assert_eq!(commit["message"], "Mend it [skip]\n\nWhy.");
+        assert_eq!(commit["author"], serde_json::json!({"name": "Ann", "email": "ann@example.com"}));
+        assert_eq!((&commit["committer"], &commit["parent"]), (&commit["author"], &first.into()));
+        assert_eq!(commit["tree_id"], run(&["rev-parse", "HEAD^{tree}"]));
+        assert_eq!(commit["timestamp"], run(&["log", "-1", "--format=%cI"]));
+        // Changes that are not committed are a commit of their own, with the message of the last one.
+        fs::write(root.path().join("a.txt"), "one").unwrap();
+        let (sha, changed) = made("changed.git");
+        let head = run(&["rev-parse", "HEAD"]);
+        assert_ne!(sha, head);
+        assert_eq!((&changed["message"], &changed["parent"]), (&commit["message"], &head.into()));
+        assert_ne!(changed["tree_id"], commit["tree_id"]);
+    }
 
     #[test]
     fn a_folder_becomes_a_repository_and_a_repository_gets_its_changes() {

@@ -179,6 +179,8 @@ impl Workflow {
             "payload": self.payload,
             "head_branch": branch.unwrap_or("main"),
             "head_sha": checkout.map(|checkout| &checkout.sha),
+            "commit": checkout.map(|checkout| &checkout.commit),
+            "node24": options.runner_dir.as_ref().is_some_and(|runner| runner.join("externals/node24").is_dir()),
             "default_branch": checkout.map(|checkout| &checkout.default_branch),
             "base_branch": options.base,
             "base_sha": checkout.and_then(|checkout| checkout.base.as_ref()).map(|(_, sha)| sha),
