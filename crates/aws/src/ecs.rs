@@ -22,6 +22,7 @@ use ecsrunner_core::records::task::TaskFacts;
 use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::image::OFFICIAL;
+use ecsrunner_core::rules::placement::Placement;
 use ecsrunner_engine::ports::compute::{Compute, ComputeError, TaskOrder};
 
 use serde::Deserialize;
@@ -157,8 +158,13 @@ impl Compute for EcsTasks {
         list::tasks(&self.client, &self.fleet).await
     }
 
-    async fn host_of(&self, instance: &InstanceId) -> Result<Option<HostId>, ComputeError> {
-        instance::host_of(&self.client, &self.fleet.cluster, instance).await
+    async fn host_of(
+        &self,
+        instance: &InstanceId,
+        placement: &Placement,
+    ) -> Result<Option<HostId>, ComputeError> {
+        let provider = request::provider(&self.fleet, placement)?;
+        instance::host_of(&self.client, &self.fleet.cluster, instance, provider).await
     }
 
     async fn drain(&self, instance: &InstanceId) -> Result<(), ComputeError> {

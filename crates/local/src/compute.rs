@@ -24,6 +24,7 @@ use ecsrunner_core::decide::sweep::{SeenStatus, SeenTask};
 use ecsrunner_core::id::{ClassName, HostId, InstanceId, TaskId};
 use ecsrunner_core::records::task::TaskFacts;
 use ecsrunner_core::rules::limits::Limits;
+use ecsrunner_core::rules::placement::Placement;
 use ecsrunner_core::wire::environment;
 use ecsrunner_core::wire::event::{Event, StopCause, TaskChange, TaskEvent, TaskTimes};
 use ecsrunner_core::wire::exit::AgentExit;
@@ -354,7 +355,11 @@ impl Compute for Processes {
         })
     }
 
-    async fn host_of(&self, _instance: &InstanceId) -> Result<Option<HostId>, ComputeError> {
+    async fn host_of(
+        &self,
+        _instance: &InstanceId,
+        _placement: &Placement,
+    ) -> Result<Option<HostId>, ComputeError> {
         Ok(None)
     }
 

@@ -104,11 +104,17 @@ impl Compute for MemoryTasks {
         Ok(self.0.lock().ecs.tasks().filter_map(seen).collect())
     }
 
-    async fn host_of(&self, instance: &InstanceId) -> Result<Option<HostId>, ComputeError> {
+    async fn host_of(
+        &self,
+        instance: &InstanceId,
+        placement: &Placement,
+    ) -> Result<Option<HostId>, ComputeError> {
         let request = json!({"cluster": CLUSTER, "containerInstances": [instance.as_str()]});
         match self.call("DescribeContainerInstances", &request) {
             Reply::Answer(answer) => {
-                let host = answer["containerInstances"][0]["ec2InstanceId"].as_str();
+                let found = &answer["containerInstances"][0];
+                let is_of_provider = found["capacityProviderName"] == provider(placement).as_str();
+                let host = found["ec2InstanceId"].as_str().filter(|_| is_of_provider);
                 Ok(host.and_then(|host| HostId::parse(host).ok()))
             }
             Reply::Refusal(refusal) => Err(refused("DescribeContainerInstances", refusal)),

@@ -1,5 +1,5 @@
 # The instances of one class with `compute = "managed-instances"`: EC2 instances that ECS starts for its tasks and ends
-# after them, by a capacity provider for each market that the class uses.
+# after them, by a capacity provider for each market that the class uses, and always one for On-Demand.
 #
 # One job for each instance, ever. AWS packs tasks and keeps instances by default. So an instance is as small as the task
 # allows, the task reserves more than half of its vCPUs, and an idle instance ends at once. What AWS does not promise, the
@@ -9,12 +9,13 @@
 # of a capacity provider has no settings for the instance metadata service, so neither IMDSv2 nor a hop limit can be set.
 
 locals {
+  # A job that lost its Spot capacity twice runs On-Demand, whatever its class has. A provider without instances costs nothing.
   # No capacity provider's name may begin with `ecs`. No class's name has an underscore.
   markets = {
     for market, name in {
       on-demand = "runners-${var.deployment}-${var.class.name}"
       spot      = "runners-${var.deployment}-${var.class.name}_spot"
-    } : market => name if startswith(var.class.capacity, market) || endswith(var.class.capacity, market)
+    } : market => name if market == "on-demand" || startswith(var.class.capacity, market)
   }
 
   # The smallest instance of which the task reserves more than half, as `crates/core/src/rules/class/size/instance.rs`

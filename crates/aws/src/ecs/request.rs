@@ -34,10 +34,8 @@ pub(super) fn run_task(
     link: Option<&str>,
 ) -> Result<RunTaskInputBuilder, ComputeError> {
     let task = order.task;
-    let definition = definition(fleet, task).map_err(|name| ComputeError::Refused {
-        message: format!("the deployment has no task definition {name}"),
-    })?;
     let provider = provider(fleet, order.placement)?;
+    let definition = definition(fleet, task, order.placement)?;
     let provider = CapacityProviderStrategyItem::builder()
         .capacity_provider(provider)
         .weight(1)
@@ -58,30 +56,48 @@ pub(super) fn run_task(
 }
 
 /// Returns the name of the capacity provider of a placement.
-fn provider<'a>(fleet: &'a Fleet, placement: &Placement) -> Result<&'a str, ComputeError> {
+pub(super) fn provider<'a>(fleet: &'a Fleet, placement: &Placement) -> Result<&'a str, ComputeError> {
     let Some(class) = &placement.managed else { return Ok(placement.market.capacity_provider()) };
     let provider = fleet.capacity_providers.get(class).and_then(|of_class| of_class.of(placement.market));
-    provider.ok_or_else(|| ComputeError::Refused {
+    provider.ok_or_else(|| ComputeError::Unsendable {
         message: format!("the deployment has no capacity provider for `{placement}`"),
     })
 }
 
-/// Returns the task definition of a task, or the name of what is missing. A class with services, or on managed instances,
-/// has its own, and no other serves it: the services or the privileges would be missing.
-fn definition<'a>(fleet: &'a Fleet, task: &TaskFacts) -> Result<&'a String, String> {
-    if let Some(of_class) = fleet.service_definitions.get(&task.class) {
-        let image = task.image.as_deref().unwrap_or(DEFAULT_IMAGE);
-        let missing = || format!("of class `{}` with the image `{image}`", task.class);
-        return of_class.get(image).ok_or_else(missing);
+/// Returns the task definition of a task, of the kind that its placement needs, which was chosen when the runner was reserved. A
+/// class with services, or on managed instances, has its own, and no other serves it: the services or the privileges would
+/// be missing.
+fn definition<'a>(
+    fleet: &'a Fleet,
+    task: &TaskFacts,
+    placement: &Placement,
+) -> Result<&'a String, ComputeError> {
+    let missing = |name: String| ComputeError::Unsendable {
+        message: format!("the deployment has no task definition {name}"),
+    };
+    let of_class = fleet.service_definitions.get(&task.class);
+    let is_managed = fleet.capacity_providers.contains_key(&task.class);
+    match (of_class, placement.managed.is_some()) {
+        (None, true) => Err(missing(format!("of class `{}`", task.class))),
+        // An apply has moved the class to instances since.
+        (_, false) if is_managed => Err(missing(format!("of class `{}` for Fargate", task.class))),
+        (Some(of_class), _) => {
+            let image = task.image.as_deref().unwrap_or(DEFAULT_IMAGE);
+            let name = || format!("of class `{}` with the image `{image}`", task.class);
+            of_class.get(image).ok_or_else(|| missing(name()))
+        }
+        (None, false) => {
+            let variant = Variant::new(task.image.as_deref(), task.size.arch(), task.exec);
+            fleet.task_definitions.get(&variant).ok_or_else(|| missing(format!("`{variant}`")))
+        }
     }
-    let variant = Variant::new(task.image.as_deref(), task.size.arch(), task.exec);
-    fleet.task_definitions.get(&variant).ok_or_else(|| format!("`{variant}`"))
 }
 
 fn network(fleet: &Fleet, placement: &Placement) -> Result<NetworkConfiguration, ComputeError> {
+    // The capacity provider starts an instance in any of the subnets, and the task must be able to follow it.
     let subnets = match &placement.subnet {
-        Some(subnet) => std::slice::from_ref(subnet),
-        None => &fleet.network.subnets,
+        Some(subnet) if placement.managed.is_none() => std::slice::from_ref(subnet),
+        _ => &fleet.network.subnets,
     };
     // A task on an instance cannot have a public address: Terraform refuses a network where it would need one.
     let public_ip = if fleet.network.assign_public_ip && placement.managed.is_none() {

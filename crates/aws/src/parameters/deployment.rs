@@ -157,7 +157,9 @@ impl DeploymentFacts {
             let unprovided = |what| ClassError::Unprovided { class: class.name.to_string(), what };
             let providers = self.capacity_providers.get(&class.name);
             let lacks = |market: &Market| providers.and_then(|of_class| of_class.of(*market)).is_none();
-            if let Some(market) = Market::all_of(class.capacity).iter().find(|market| lacks(market)) {
+            // A job that was interrupted twice asks for On-Demand, whatever its class has.
+            let needed = Market::all_of(class.capacity).iter().chain([&Market::OnDemand]);
+            if let Some(market) = needed.into_iter().find(|market| lacks(market)) {
                 return Some(unprovided(format!("{market} capacity provider")));
             }
             if self.network.assign_public_ip {

@@ -162,6 +162,24 @@ fn a_class_on_managed_instances_needs_a_capacity_provider_for_each_market_and_a_
 }
 
 #[test]
+fn a_class_on_spot_instances_needs_an_on_demand_provider_for_jobs_that_were_interrupted_twice() {
+    let classes = json!({
+        "images": {"cpu": 2048, "memory": 4096, "compute": "managed-instances", "capacity": "spot"},
+    });
+    let mut facts = facts();
+    facts["assign_public_ip"] = json!(false);
+    facts["service_definitions"] = json!({"images": {"default": "ecsrunner-ci-managed_images_default:1"}});
+    for (providers, fault) in [
+        (json!({"images": {"spot": "x", "on-demand": "y"}}), None),
+        (json!({"images": {"spot": "x"}}), Some("no on-demand capacity provider")),
+    ] {
+        facts["capacity_providers"] = providers;
+        let faults = parse(&facts, &settings(), &classes).unwrap().class_faults.join("; ");
+        assert!(fault.map_or(faults.is_empty(), |fault| faults.contains(fault)), "{faults}");
+    }
+}
+
+#[test]
 fn the_addresses_that_may_send_webhooks_are_read_and_a_mistake_in_them_stops_nothing() {
     let read = |sources: Value| {
         let mut facts = facts();

@@ -34,9 +34,13 @@ pub(crate) fn fleet() -> Arc<Fleet> {
             security_groups: vec!["sg-1".to_owned()],
             assign_public_ip: false,
         },
-        service_definitions: Default::default(),
+        service_definitions: [(
+            ClassName::parse("images").unwrap(),
+            [("default".to_owned(), "runner:1".to_owned())].into(),
+        )]
+        .into(),
         capacity_providers: [(
-            ClassName::parse("small").unwrap(),
+            ClassName::parse("images").unwrap(),
             CapacityProvider {
                 on_demand: Some("runners-managed".to_owned()),
                 spot: Some("runners-managed-spot".to_owned()),

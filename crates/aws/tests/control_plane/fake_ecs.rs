@@ -5,7 +5,8 @@ use std::time::Duration;
 use ecsrunner_aws::ecs::EcsTasks;
 use ecsrunner_aws::task_event;
 use ecsrunner_core::decide::sweep::SeenStatus;
-use ecsrunner_core::id::{InstanceId, SubnetId, TaskId};
+use ecsrunner_core::id::{ClassName, InstanceId, SubnetId, TaskId};
+use ecsrunner_core::records::runner::RunnerFacts;
 use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::placement::Placement;
 use ecsrunner_core::wire::event::{StopCause, TaskChange, TaskEvent};
@@ -41,6 +42,8 @@ impl Cloud {
 
     async fn run(&self, placement: &Placement) -> Result<TaskId, ComputeError> {
         let runner = runner();
+        let class = placement.managed.clone().unwrap_or(runner.class);
+        let runner = RunnerFacts { class, ..runner };
         let facts = runner.task();
         let order = TaskOrder { task: &facts, placement, token: ClientToken::new(&facts.name, 1) };
         self.tasks.run_task(&order).await
@@ -87,14 +90,17 @@ async fn a_task_is_started_told_of_and_seen_until_its_end() {
 #[tokio::test]
 async fn an_instance_is_known_by_its_ec2_instance_and_is_drained() {
     let cloud = Cloud::start().await;
-    let managed = Some(runner().class);
+    let managed = Some(ClassName::parse("images").unwrap());
     let placement = Placement { managed, ..anywhere(Market::OnDemand) };
     let task = cloud.run(&placement).await.unwrap();
     let running = cloud.next(&mut 0).await;
     let instance = running.instance.expect("the event names its instance");
     let seen = cloud.tasks.tasks().await.unwrap();
     assert_eq!(seen[0].instance.as_ref(), Some(&instance), "DescribeTasks names it too");
-    let host = cloud.tasks.host_of(&instance).await.unwrap().expect("ECS knows it");
+    let host = cloud.tasks.host_of(&instance, &placement).await.unwrap().expect("ECS knows it");
+    let of_spot = Placement { market: Market::Spot, ..placement.clone() };
+    let foreign = cloud.tasks.host_of(&instance, &of_spot).await.unwrap();
+    assert_eq!(foreign, None, "another capacity provider started it");
     assert_eq!(
         cloud.fake.with(|ecs, _| ecs.host_of_task(task.as_str()).map(str::to_owned)),
         Some(host.to_string())
@@ -104,7 +110,7 @@ async fn an_instance_is_known_by_its_ec2_instance_and_is_drained() {
     assert_eq!(cloud.fake.with(|ecs, now| ecs.open_instances(now)), 0);
     cloud.tasks.drain(&instance).await.expect("as often as it takes");
     let unknown = InstanceId::parse("ffffffffffffffffffffffffffffffff").unwrap();
-    assert_eq!(cloud.tasks.host_of(&unknown).await.unwrap(), None);
+    assert_eq!(cloud.tasks.host_of(&unknown, &placement).await.unwrap(), None);
     cloud.tasks.drain(&unknown).await.expect("one that is gone takes no tasks");
     let invalid = FaultAnswer::Error {
         code: "InvalidParameterException".to_owned(),

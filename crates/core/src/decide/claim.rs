@@ -8,6 +8,17 @@ use crate::records::instance::{Claim, Instance};
 use crate::records::runner::{Custody, EndingKind, Runner, RunnerState};
 use crate::wire::fault::Fault;
 
+/// What is done about an instance after a task on it that did not own it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Drain {
+    /// ECS is told to place no more tasks there: no job runs on it, and none will.
+    Now,
+    /// It is nobody's. It is first made the runner's, so that no other runner begins a job there meanwhile.
+    Claim(Claim),
+    /// Another runner's job may run there, and AWS may stop the tasks of an instance that drains. Its owner drains it.
+    Leave,
+}
+
 impl Runner {
     /// Whether it needs an instance that is its own before it gets a configuration, and has none yet.
     #[must_use]
@@ -49,8 +60,8 @@ impl Runner {
         Some((Self { instance: Some(instance), ..self.with_state(self.state.clone(), at) }, claim))
     }
 
-    /// Whether ECS is still to be told to place no more tasks on its instance. It is told as soon as the task is over, or is
-    /// told to stop: while a job may run, its instance is left alone.
+    /// Whether its instance is still to be seen to: ECS is told to place no more tasks there as soon as the task is over, or
+    /// is told to stop. While a job may run, its instance is left alone, since AWS may stop the tasks of one that drains.
     #[must_use]
     pub fn is_to_drain(&self) -> bool {
         use crate::records::runner::{Ending, TaskLeft};
@@ -61,7 +72,24 @@ impl Runner {
         is_over && self.instance.as_ref().is_some_and(|instance| !instance.drained)
     }
 
-    /// ECS places no more tasks on its instance, or cannot be told so.
+    /// Decides what is done about the instance of a runner whose task is over and that never made it its own. `held_by` is
+    /// the runner that the EC2 instance belongs to, and `holder_is_open` says whether that one is not in history yet.
+    #[must_use]
+    pub fn drain(
+        &self,
+        host: &HostId,
+        held_by: Option<&RunnerName>,
+        holder_is_open: bool,
+        at: Timestamp,
+    ) -> Drain {
+        match held_by {
+            None => Drain::Claim(Claim { host: host.clone(), runner: self.name().clone(), at }),
+            Some(other) if other != self.name() && holder_is_open => Drain::Leave,
+            Some(_) => Drain::Now,
+        }
+    }
+
+    /// ECS places no more tasks on its instance, or cannot be told so, or its owner sees to it.
     #[must_use]
     pub fn instance_drained(&self, at: Timestamp) -> Option<Self> {
         let instance = self.instance.clone().filter(|_| self.is_to_drain())?;

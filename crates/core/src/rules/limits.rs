@@ -79,6 +79,9 @@ impl Limits {
     }
 }
 
+/// The least time in which a task on an EC2 instance that is yet to start is not given up, whatever the limits are.
+const LEAST_START_OF_INSTANCE: SignedDuration = SignedDuration::from_mins(10);
+
 /// How long a runner may wait until its job starts. A runner keeps the limits with which its agent was started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WaitLimits {
@@ -88,11 +91,12 @@ pub struct WaitLimits {
 }
 
 impl WaitLimits {
-    /// The longest time that an accepted task may take until its container runs:
-    /// capacity, network interface and image pull.
+    /// The longest time that an accepted task may take until its container runs: capacity, network interface and image
+    /// pull, and on ECS Managed Instances the start of an EC2 instance first.
     #[must_use]
-    pub fn longest_start(&self) -> SignedDuration {
-        SignedDuration::from_secs(i64::from(self.boot_secs) * 3)
+    pub fn longest_start(&self, on_managed_instances: bool) -> SignedDuration {
+        let least = if on_managed_instances { LEAST_START_OF_INSTANCE } else { SignedDuration::ZERO };
+        SignedDuration::from_secs(i64::from(self.boot_secs) * 3).max(least)
     }
 
     /// The longest time from the container's start to the end of a task whose job is not known to have started.

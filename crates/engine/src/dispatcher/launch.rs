@@ -73,6 +73,7 @@ impl<W: World> Engine<W> {
                 self.cache.take_slot(runner.name(), &bucket);
             }
         }
+        let is_first_request = self.cache.is_unasked(runner.name(), attempt);
         self.cache.ask(runner.name(), attempt);
         self.cache.use_slot(runner.name(), &Bucket::Fargate(runner.placement.market));
         let task = runner.facts.task();
@@ -96,7 +97,13 @@ impl<W: World> Engine<W> {
                 started
             }
             Err(ComputeError::NoCapacity { message }) => self.no_capacity(runner, &message, asked_at).await,
-            Err(error @ ComputeError::Refused { .. }) => {
+            // An earlier request may have started a task, which would have appeared by the last try.
+            Err(error @ ComputeError::Unsendable { .. })
+                if !is_first_request && failures(runner) < SPENT_TRIES =>
+            {
+                Err(error.into())
+            }
+            Err(error @ (ComputeError::Refused { .. } | ComputeError::Unsendable { .. })) => {
                 warn!(runner = %runner.name(), error = %chain(&error), "AWS refused the task");
                 let reason = Reason::with(Code::BootFailed, &error);
                 let now = self.ports.clock.now();
@@ -291,6 +298,6 @@ struct Wait {
 }
 
 /// The runner's number of consecutive failures.
-fn failures(runner: &Runner) -> u32 {
+pub(super) fn failures(runner: &Runner) -> u32 {
     runner.retry.as_ref().map_or(0, |retry| retry.failures)
 }

@@ -232,7 +232,7 @@ impl<W: World> Engine<W> {
                 let next = ended(WarmEnd::Failed, None, message);
                 Ok(self.commit_warm(warm, &[Change::Hold(hold)], next).await?)
             }
-            Err(ComputeError::Refused { message }) => {
+            Err(ComputeError::Refused { message } | ComputeError::Unsendable { message }) => {
                 warn!(name = %warm.name(), words = message, "AWS refused the warm task");
                 let next = ended(WarmEnd::Failed, Some(Fault::LaunchRefused), message);
                 Ok(self.commit_warm(warm, &[], next).await?)

@@ -24,11 +24,12 @@ pub trait Compute: Send + Sync {
     /// Lists the deployment's tasks, including those that stopped recently.
     fn tasks(&self) -> impl Future<Output = Result<Vec<SeenTask>, ComputeError>> + Send;
 
-    /// Returns the EC2 instance that an instance of ECS is. The service vouches for it: code on the instance cannot make it
-    /// say another one. `None` if the service knows no such instance.
+    /// Returns the EC2 instance that an instance of ECS is. The service vouches for it. `None` if the service knows no such
+    /// instance of this placement's capacity provider.
     fn host_of(
         &self,
         instance: &InstanceId,
+        placement: &Placement,
     ) -> impl Future<Output = Result<Option<HostId>, ComputeError>> + Send;
 
     /// Has no more tasks placed on an instance. An instance that is gone, or about to go, is no error.
@@ -91,6 +92,13 @@ pub enum ComputeError {
         /// How long to wait, if the service gave a time.
         after: Option<Duration>,
     },
+    /// The request cannot be made now, and nothing was sent: what it needs has been removed or changed since it was
+    /// decided. An earlier attempt with the same token may have started a task.
+    #[error("{message}")]
+    Unsendable {
+        /// What is missing.
+        message: String,
+    },
     #[error("{message}")]
     Refused {
         /// The service's message.
@@ -103,9 +111,10 @@ impl ComputeError {
     #[must_use]
     pub fn disposition(&self) -> Disposition {
         match self {
-            Self::Unanswered { .. } | Self::TokenSpent { .. } | Self::NoCapacity { .. } => {
-                Disposition::Retry { after: None }
-            }
+            Self::Unanswered { .. }
+            | Self::TokenSpent { .. }
+            | Self::NoCapacity { .. }
+            | Self::Unsendable { .. } => Disposition::Retry { after: None },
             Self::Throttled { after, .. } => Disposition::Retry { after: *after },
             Self::Refused { .. } => Disposition::Permanent,
         }

@@ -93,20 +93,67 @@ fn many_jobs_at_once_share_no_instance_though_their_events_are_lost_late_and_rep
     });
 }
 
+/// ECS refuses to drain instances, this many times.
+fn deny_draining(simulation: &Simulation, times: Option<u32>) {
+    let message = "User is not authorized".to_owned();
+    let denied = FaultAnswer::Error { code: "AccessDeniedException".to_owned(), message };
+    let fault = CallFault { times, ..CallFault::once("UpdateContainerInstancesState", denied) };
+    simulation.shared().lock().ecs.faults_mut().calls.push(fault);
+}
+
 #[test]
 fn an_instance_that_ecs_does_not_drain_keeps_no_runner_from_ending() {
     run(async {
         let mut simulation = Simulation::new(managed(4, FaultPlan::default()));
-        let message = "User is not authorized".to_owned();
-        let denied = FaultAnswer::Error { code: "AccessDeniedException".to_owned(), message };
-        let fault = CallFault { times: None, ..CallFault::once("UpdateContainerInstancesState", denied) };
-        simulation.shared().lock().ecs.faults_mut().calls.push(fault);
+        deny_draining(&simulation, None);
         let jobs = run_in_turn(&mut simulation, 4).await;
         settle(&mut simulation, LIMIT, "not drained").await;
         let outside = simulation.shared().lock();
         for job in jobs {
             assert_executed_once(&outside, job);
         }
+        let runners = outside.ledger.endings.values().sum::<u64>();
+        let asked = outside.ecs.calls().get("UpdateContainerInstancesState").copied().unwrap_or(0);
+        assert!(
+            asked >= 4 * 5 && asked <= runners * 5,
+            "each is asked for five times: {asked} for {runners}"
+        );
+    });
+}
+
+#[test]
+fn a_refusal_to_drain_an_instance_is_asked_again_until_rights_have_arrived() {
+    run(async {
+        let mut simulation = Simulation::new(managed(5, FaultPlan::default()));
+        deny_draining(&simulation, Some(2));
+        let job = simulation.queue(job(20));
+        settle(&mut simulation, LIMIT, "rights arrive late").await;
+        let outside = simulation.shared().lock();
+        assert_executed_once(&outside, job);
+        assert_eq!(outside.ecs.calls().get("UpdateContainerInstancesState"), Some(&3));
+    });
+}
+
+#[test]
+fn a_runner_that_meets_a_used_instance_leaves_the_job_there_alone() {
+    run(async {
+        let mut simulation = Simulation::new(managed(6, FaultPlan::default()));
+        let first = simulation.queue(job(600));
+        simulation.pass(Duration::from_secs(120)).await;
+        simulation.shared().lock().ecs.faults_mut().instances.crowd = 1.0;
+        let second = simulation.queue(job(20));
+        simulation.pass(Duration::from_secs(120)).await;
+        {
+            let outside = &mut *simulation.shared().lock();
+            let meets = outside.ledger.endings.keys().any(|(_, note)| note.contains("belongs to runner"));
+            assert!(meets, "no task met the used instance: {:?}", outside.ledger.endings);
+            assert_eq!(outside.ecs.calls().get("UpdateContainerInstancesState"), None);
+            outside.ecs.faults_mut().instances.crowd = 0.0;
+        }
+        settle(&mut simulation, LIMIT, "used").await;
+        let outside = simulation.shared().lock();
+        assert_executed_once(&outside, first);
+        assert_executed_once(&outside, second);
     });
 }
 

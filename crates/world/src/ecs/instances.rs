@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::reply::Refusal;
 use super::request;
 use super::state::{Ecs, Number};
-use super::task::Provider;
+use super::task::{Provider, StopCode, Task};
 
 /// How long AWS keeps an idle instance although it is to end at once.
 const KEPT: Duration = Duration::from_secs(90);
@@ -142,9 +142,24 @@ impl Ecs {
                 continue;
             }
             self.instances[index].draining = draining;
+            if draining {
+                self.stop_tasks_of(index, now);
+            }
             updated.push(self.instance_json(&cluster, &self.instances[index]));
         }
         Ok(json!({"containerInstances": updated, "failures": failures}))
+    }
+
+    /// AWS does not say that tasks on a managed instance that drains go on, and its guide for Batch says that they are stopped.
+    fn stop_tasks_of(&mut self, index: usize, now: Timestamp) {
+        let id = &self.instances[index].id;
+        let is_there =
+            |task: &Task| task.instance.as_ref() == Some(id) && task.is_alive() && task.stop.is_none();
+        let stopped: Vec<Number> =
+            self.tasks.iter().filter(|(_, task)| is_there(task)).map(|(number, _)| *number).collect();
+        for number in stopped {
+            self.stop(number, StopCode::UserInitiated, "Task stopped during instance draining", now);
+        }
     }
 
     fn instance_json(&self, cluster: &str, instance: &Instance) -> Value {

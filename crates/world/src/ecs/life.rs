@@ -159,7 +159,7 @@ impl Ecs {
         });
     }
 
-    fn stop(&mut self, number: Number, code: StopCode, reason: &str, now: Timestamp) {
+    pub(super) fn stop(&mut self, number: Number, code: StopCode, reason: &str, now: Timestamp) {
         self.change(number, now, |task| task.stop = Some(Stop { code, reason: reason.to_owned(), at: now }));
     }
 

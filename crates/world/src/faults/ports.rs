@@ -13,6 +13,7 @@ use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::spend::Spending;
 use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_core::rules::pace::{Bucket, Level};
+use ecsrunner_core::rules::placement::Placement;
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_core::wire::boot::TaskRole;
 use ecsrunner_core::wire::event::Keys;
@@ -130,8 +131,12 @@ impl<T: Compute> Compute for Faulty<T> {
         self.through(Method::Tasks, self.port.tasks()).await
     }
 
-    async fn host_of(&self, instance: &InstanceId) -> Result<Option<HostId>, ComputeError> {
-        self.through(Method::HostOf, self.port.host_of(instance)).await
+    async fn host_of(
+        &self,
+        instance: &InstanceId,
+        placement: &Placement,
+    ) -> Result<Option<HostId>, ComputeError> {
+        self.through(Method::HostOf, self.port.host_of(instance, placement)).await
     }
 
     async fn drain(&self, instance: &InstanceId) -> Result<(), ComputeError> {

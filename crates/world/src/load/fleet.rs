@@ -7,6 +7,7 @@ use ecsrunner_core::decide::sweep::{SeenStatus, SeenTask};
 use ecsrunner_core::id::JobId;
 use ecsrunner_core::id::{HostId, InstanceId, RunnerId, TaskId, TaskName};
 use ecsrunner_core::rules::cost::Market;
+use ecsrunner_core::rules::placement::Placement;
 use ecsrunner_core::wire::event::{StopCause, TaskTimes};
 use ecsrunner_core::wire::exit_record::AgentTimes;
 use ecsrunner_engine::ports::compute::{Compute, ComputeError, TaskOrder};
@@ -268,7 +269,11 @@ impl Compute for LoadCompute {
         Ok(self.0.lock().seen())
     }
 
-    async fn host_of(&self, instance: &InstanceId) -> Result<Option<HostId>, ComputeError> {
+    async fn host_of(
+        &self,
+        instance: &InstanceId,
+        _placement: &Placement,
+    ) -> Result<Option<HostId>, ComputeError> {
         self.0.call(Method::HostOf).await;
         let digits = instance.as_str();
         Ok(HostId::parse(&format!("i-{}", &digits[digits.len().saturating_sub(17)..])).ok())

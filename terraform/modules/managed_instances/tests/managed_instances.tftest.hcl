@@ -98,12 +98,12 @@ run "each_market_has_a_provider_of_its_own" {
   }
 }
 
-run "spot_alone_needs_no_on_demand" {
+run "a_class_on_spot_alone_has_on_demand_for_jobs_that_were_interrupted_twice" {
   command = plan
   variables { class = { name = "images", cpu = 2048, memory = 4096, arch = "x64", capacity = "spot" } }
   assert {
-    condition     = output.capacity_providers == { spot = "runners-ci-images_spot" }
-    error_message = "only the market that the class uses"
+    condition     = output.capacity_providers == { on-demand = "runners-ci-images", spot = "runners-ci-images_spot" }
+    error_message = "the second time a job is run again, it gets On-Demand"
   }
 }
 

@@ -28,14 +28,15 @@ fn fleet() -> Fleet {
             .iter()
             .map(|(variant, definition)| (Variant::parse(variant).unwrap(), (*definition).to_owned()))
             .collect(),
-        service_definitions: [(
-            ClassName::parse("db").unwrap(),
-            [("default".to_owned(), "ecsrunner-ci-services_db_default:4".to_owned())].into(),
-        )]
-        .into(),
+        service_definitions: [("db", "services_db"), ("images", "managed_images")]
+            .map(|(class, family)| {
+                let definition = format!("ecsrunner-ci-{family}_default:4");
+                (ClassName::parse(class).unwrap(), [("default".to_owned(), definition)].into())
+            })
+            .into(),
         capacity_providers: [(
-            ClassName::parse("large").unwrap(),
-            CapacityProvider { on_demand: Some("runners-ci-large".to_owned()), spot: None },
+            ClassName::parse("images").unwrap(),
+            CapacityProvider { on_demand: Some("runners-ci-images".to_owned()), spot: None },
         )]
         .into(),
         agents: Default::default(),
@@ -119,23 +120,44 @@ fn an_order_becomes_one_task_of_its_size_in_its_place() {
 
 #[test]
 fn a_task_on_managed_instances_names_its_classs_provider_and_sends_neither_size_nor_a_public_address() {
-    let managed = Some(ClassName::parse("large").unwrap());
-    let placement = Placement { managed, ..anywhere(Market::OnDemand) };
+    let class = ClassName::parse("images").unwrap();
+    let subnet = Some(SubnetId::parse("subnet-bbbb2222").unwrap());
+    let placement = Placement { managed: Some(class.clone()), subnet, ..anywhere(Market::OnDemand) };
     let facts = RunnerFacts {
+        class,
         size: Size::managed(2048, 4096, Some(200), Arch::Arm64).unwrap(),
         ..runner(true, 60, Arch::Arm64)
     };
     let sent = input(&facts, &placement).unwrap();
-    assert_eq!(sent.capacity_provider_strategy()[0].capacity_provider(), "runners-ci-large");
+    assert_eq!(sent.capacity_provider_strategy()[0].capacity_provider(), "runners-ci-images");
     assert_eq!(sent.capacity_provider_strategy().len(), 1);
+    assert_eq!(sent.task_definition(), Some("ecsrunner-ci-managed_images_default:4"));
     let vpc = sent.network_configuration().unwrap().awsvpc_configuration().unwrap();
+    assert_eq!(vpc.subnets(), ["subnet-aaaa1111", "subnet-bbbb2222"], "wherever its instance starts");
     assert_eq!(vpc.assign_public_ip(), Some(&AssignPublicIp::Disabled));
     let overrides = sent.overrides().unwrap();
     assert_eq!((overrides.cpu(), overrides.memory(), overrides.ephemeral_storage()), (None, None, None));
     assert_eq!(sent, input(&facts, &placement).unwrap(), "a repeated order asks for exactly the same");
     let spot = Placement { market: Market::Spot, ..placement };
     let refused = input(&facts, &spot).unwrap_err().to_string();
-    assert_eq!(refused, "the deployment has no capacity provider for `MANAGED_INSTANCES of large (Spot)`");
+    let expected =
+        "the deployment has no capacity provider for `MANAGED_INSTANCES of images (Spot) in subnet-bbbb2222`";
+    assert_eq!(refused, expected);
+}
+
+#[test]
+fn a_class_that_has_moved_since_its_runner_was_reserved_gives_it_no_task_of_the_other_kind() {
+    let facts =
+        |class: &str| RunnerFacts { class: ClassName::parse(class).unwrap(), ..runner(false, 20, Arch::X64) };
+    let moved = input(&facts("images"), &anywhere(Market::OnDemand)).unwrap_err();
+    assert!(
+        matches!(moved, ComputeError::Unsendable { .. }),
+        "an earlier attempt may have been sent: {moved:?}"
+    );
+    assert_eq!(moved.to_string(), "the deployment has no task definition of class `images` for Fargate");
+    let managed = Some(ClassName::parse("large").unwrap());
+    let back = input(&facts("large"), &Placement { managed, ..anywhere(Market::OnDemand) }).unwrap_err();
+    assert!(matches!(back, ComputeError::Unsendable { .. }), "{back:?}");
 }
 
 #[test]

@@ -97,7 +97,20 @@ fn a_runner_on_the_instance_of_another_one_ends_without_a_configuration() {
     assert_eq!(ended.next(at(3)), Next::Now(Step::StopTask));
     assert!(ended.handed_over(RunnerId::new(9), at(3)).is_none());
     let stopping = ended.task_stopping(at(4)).unwrap();
-    assert_eq!(stopping.next(at(4)), Next::Now(Step::DrainInstance), "it gets no third task either");
+    assert_eq!(stopping.next(at(4)), Next::Now(Step::DrainInstance), "somebody has to");
+    let by_owner = stopping.drain(&host(), Some(&name(OTHER)), true, at(4));
+    assert_eq!(by_owner, Drain::Leave, "the owner's job may run there, and would be stopped");
+    assert_eq!(stopping.drain(&host(), Some(&name(OTHER)), false, at(4)), Drain::Now, "its owner is gone");
+}
+
+#[test]
+fn a_runner_that_ends_before_its_claim_makes_the_instance_its_own_before_it_is_drained() {
+    let ended = booted(true, Some(instance())).end(EndingKind::BootFailed, None, at(2)).task_stopping(at(3));
+    let ended = ended.unwrap();
+    assert_eq!(ended.next(at(3)), Next::Now(Step::DrainInstance));
+    let claim = Claim { host: host(), runner: name(NAME), at: at(4) };
+    assert_eq!(ended.drain(&host(), None, false, at(4)), Drain::Claim(claim));
+    assert_eq!(ended.drain(&host(), Some(&name(NAME)), true, at(5)), Drain::Now, "its claim is written");
 }
 
 #[test]

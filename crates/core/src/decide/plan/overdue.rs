@@ -25,7 +25,12 @@ pub(super) fn retire_overdue(open: &Open, rules: Rules<'_>, now: Timestamp, plan
                 let Some(started) = runner.launched_at() else { continue };
                 let reason = Reason::with(Code::BootFailed, NEVER_STARTED);
                 let fault = Some(Fault::NeverStarted);
-                (started + limits.longest_start(), EndingKind::BootFailed, reason, fault)
+                (
+                    started + limits.longest_start(runner.placement.managed.is_some()),
+                    EndingKind::BootFailed,
+                    reason,
+                    fault,
+                )
             }
             RunnerState::Ending(ending) if ending.kind.overrides_job() || !runner.takes_slot() => continue,
             _ => {

@@ -272,6 +272,20 @@ fn a_task_whose_container_never_runs_is_given_up_so_that_its_job_gets_another_ru
 }
 
 #[test]
+fn a_task_on_an_instance_that_is_yet_to_start_has_ten_minutes_at_least() {
+    let mut settings = settings();
+    settings.limits.boot_limit_secs = 60;
+    let seven = job(7, 0);
+    let mut starting = runner(&seven, 1, RunnerStage::Starting, 0);
+    starting.facts.wait_limits = Some(settings.limits.waiting());
+    let told = |starting: &Runner, now| tell_with(&settings, from_ref(&seven), from_ref(starting), now);
+    assert!(told(&starting, 180).starts_with("retire 1"), "on Fargate");
+    starting.placement.managed = Some(ClassName::parse("small").unwrap());
+    assert!(!told(&starting, 599).contains("retire"));
+    assert!(told(&starting, 600).starts_with("retire 1"));
+}
+
+#[test]
 fn a_paused_deployment_launches_nothing_and_says_so() {
     let mut settings = settings();
     settings.paused = true;

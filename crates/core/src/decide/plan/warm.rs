@@ -161,7 +161,10 @@ fn is_current(warm: &WarmTask, rules: Rules<'_>, means: Means<'_>, open: &Open) 
         // There is none at present for others; it has its own already.
         Choice::Wait(_) => true,
     };
+    // A warm task is on Fargate and has no Docker engine.
     is_image
+        && !class.is_managed()
+        && !class.docker
         && class.size == facts.size
         && class.exec == facts.exec
         && class.services_digest == facts.services
@@ -264,7 +267,7 @@ fn end_of(
         return Some(retirement(warm, WarmEnd::Outdated));
     }
     if let (WarmState::Starting(_), Some(since)) = (&warm.state, warm.timeline.at(WarmStage::Starting)) {
-        let until = since + warm.facts.wait_limits.longest_start();
+        let until = since + warm.facts.wait_limits.longest_start(false);
         if now >= until {
             let (words, fault) = (Some(NEVER_STARTED.to_owned()), Some(Fault::NeverStarted));
             return Some(WarmRetirement { words, fault, ..retirement(warm, WarmEnd::Failed) });
