@@ -95,11 +95,12 @@ impl RunnerFacts {
         if self.exec { TaskRole::Exec } else { TaskRole::Plain }
     }
 
-    /// Bounds the end of its task by the longest life that the limits of its agent allow.
+    /// Bounds the end of its task on Fargate by the longest life that the limits of its agent allow. Elsewhere its price is not
+    /// known.
     fn bounded(&self, launched_at: Option<Timestamp>, end: Timestamp) -> Timestamp {
         // A runner of an earlier release does not say: then the defaults.
         let limits = self.wait_limits.unwrap_or_else(|| Limits::default().waiting());
-        let longest = limits.longest_start() + limits.longest_life(self.max_job_minutes);
+        let longest = limits.longest_start(false) + limits.longest_life(self.max_job_minutes);
         launched_at.map_or(end, |from| end.min(from + longest))
     }
 }

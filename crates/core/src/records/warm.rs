@@ -136,7 +136,7 @@ impl WarmFacts {
 
     /// Bounds the end of its task by the longest time that its agent waits for a runner.
     fn bounded(&self, launched_at: Option<Timestamp>, end: Timestamp) -> Timestamp {
-        let longest = self.wait_limits.longest_start() + self.max_age + AGED_MARGIN;
+        let longest = self.wait_limits.longest_start(false) + self.max_age + AGED_MARGIN;
         launched_at.map_or(end, |from| end.min(from + longest))
     }
 }
