@@ -96,8 +96,8 @@ says 'layers: gzip, since BuildKit cannot be started in a container: ERROR: toom
 
 test="what a Docker engine needs is asked for"
 build VARIANT=docker
-works
-called '--build-arg REVISION=0123456789ab --build-arg VARIANT=docker --load'
+works docker
+called '--build-arg REVISION=0123456789ab --build-arg VARIANT=docker --progress plain --load'
 
 test="a base image by its digest stays, and a registry of its own is logged in to"
 build BASE_IMAGE=210987654321.dkr.ecr.us-east-1.amazonaws.com/team/base@sha256:0a
