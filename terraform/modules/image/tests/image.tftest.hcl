@@ -183,7 +183,7 @@ run "the_buildspec_tells_what_it_has_built" {
     error_message = "the tested buildspec must be the shipped one"
   }
   assert {
-    condition     = yamldecode(aws_codebuild_project.image["x64"].source[0].buildspec).env == { shell = "bash", "exported-variables" = ["IMAGE_DIGEST", "RUNNER_VERSION"] }
+    condition     = yamldecode(aws_codebuild_project.image["x64"].source[0].buildspec).env == { shell = "bash", "exported-variables" = ["IMAGE_DIGEST", "IMAGE_VARIANT", "RUNNER_VERSION"] }
     error_message = "BatchGetBuilds must tell the digest and the runner's version"
   }
   assert {
@@ -194,7 +194,7 @@ run "the_buildspec_tells_what_it_has_built" {
     # Each variable is one of the project, of the build, of CodeBuild, or made in the same file.
     condition = length(setsubtract(
       distinct([for name in flatten(regexall("[$][{]?([A-Z][A-Z0-9_]+)", file("buildspec.yml"))) : name]),
-      concat([for variable in aws_codebuild_project.image["x64"].environment[0].environment_variable : variable.name], ["ACTIONS", "AWS_REGION", "BASE_IMAGE", "BASH_REMATCH", "ECSRUNNER_RUNNER_DIR", "IMAGE_DIGEST", "IMAGE_TAG", "RUNNER_VERSION"]),
+      concat([for variable in aws_codebuild_project.image["x64"].environment[0].environment_variable : variable.name], ["ACTIONS", "AWS_REGION", "BASE_IMAGE", "BASH_REMATCH", "ECSRUNNER_RUNNER_DIR", "IMAGE_DIGEST", "IMAGE_TAG", "IMAGE_VARIANT", "RUNNER_VERSION"]),
     )) == 0
     error_message = "buildspec.yml reads a variable that no build has"
   }
