@@ -33,8 +33,8 @@ run "the_minimal_example_is_planned" {
   command = plan
 
   assert {
-    condition     = length(output.alarms.names) == 18
-    error_message = "There are 18 alarms, including failed builds, since AWS builds the image."
+    condition     = length(output.alarms.names) == 19
+    error_message = "There are 19 alarms, including failed builds, since AWS builds the image."
   }
   assert {
     condition     = output.log_groups.runners == "/ecsrunner/ci/runners"
