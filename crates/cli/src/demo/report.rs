@@ -160,9 +160,10 @@ impl Report {
         let total: f64 = self.jobs.iter().filter_map(|job| job.cost_usd).sum();
         let median = self.webhook_to_agent_ms.p50.map_or("—".to_owned(), |ms| format!("{ms:.0} ms"));
         print(&format!(
-            "{} jobs; ${total:.4} at Fargate list prices; webhook to agent {median} (median); \
+            "{} {}; ${total:.4} at Fargate list prices; webhook to agent {median} (median); \
              left: {} processes, {} registrations, {} boot items, {} open records\n",
             self.jobs.len(),
+            if self.jobs.len() == 1 { "job" } else { "jobs" },
             self.left.processes,
             self.left.registrations,
             self.left.boot_items,
