@@ -378,7 +378,7 @@ mod tests {
     fn without_an_agent_one_line_says_so_within_the_limit() {
         let dir = tempfile::tempdir().unwrap();
         nix::unistd::mkfifo(&agent_dir::verdicts_path(dir.path()), nix::sys::stat::Mode::S_IRWXU).unwrap();
-        // Nobody answers, though somebody holds the FIFO open.
+        // The FIFO is open, but the agent does not answer.
         let _agent =
             OpenOptions::new().read(true).write(true).open(agent_dir::verdicts_path(dir.path())).unwrap();
         let began = Instant::now();

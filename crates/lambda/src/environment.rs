@@ -16,8 +16,8 @@ pub(crate) const ANSWERS_QUESTIONS: &str = "ECSRUNNER_ANSWERS_QUESTIONS";
 /// With `1`, each invocation logs the AWS operations that it called.
 pub(crate) const RECORD_CALLS: &str = "ECSRUNNER_RECORD_CALLS";
 
-/// The name or ARN of the secret with the headers of the OTLP endpoint. A function's variables are shown to whoever may
-/// read its configuration, so the headers are none of them.
+/// The name or ARN of the secret with the headers of the OTLP endpoint. Everyone who may read
+/// a function's configuration sees its variables, so the headers are in a secret.
 pub(crate) const OTLP_HEADERS_SECRET: &str = "ECSRUNNER_OTLP_HEADERS_SECRET";
 
 #[derive(Clone, Debug)]

@@ -67,7 +67,7 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
-    /// Frees the lease although somebody holds it, and kicks another process.
+    /// Frees the lease while a dispatcher still holds it, and kicks another process.
     pub(super) fn lose_lease(&self) {
         let outside = &mut *self.lock();
         outside.tables.free_lease();

@@ -10,6 +10,9 @@ use nix::sys::signal::Signal;
 
 use crate::harness::{Agent, COMPLETE, CONNECT, RUN, WAIT};
 
+/// How long a killed process may take to end.
+const LIMIT: Duration = Duration::from_secs(20);
+
 /// Where a machine's `dockerd` and `docker` are.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What a machine without overlay file systems and without forwarding still has.
@@ -81,7 +84,9 @@ fn kill_keeper(dir: &Path) {
     let keeper = fs::read_dir("/proc").unwrap().flatten().find(|process| is_keeper(&process.path())).unwrap();
     let pid = keeper.file_name().to_str().unwrap().parse().unwrap();
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    let deadline = Instant::now() + LIMIT;
     while is_keeper(&keeper.path()) {
+        assert!(Instant::now() < deadline, "the keeper {pid} does not end");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -94,7 +99,9 @@ fn kill_processes_in(dir: &Path) {
         let there = fs::read_dir("/proc").unwrap().flatten().filter(|process| works_there(&process.path()));
         there.filter_map(|process| process.file_name().to_str()?.parse().ok()).collect::<Vec<i32>>()
     };
+    let deadline = Instant::now() + LIMIT;
     while let left @ [_, ..] = pids().as_slice() {
+        assert!(Instant::now() < deadline, "{left:?} do not end");
         for pid in left {
             let _gone = nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), Signal::SIGKILL);
         }

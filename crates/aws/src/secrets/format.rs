@@ -45,7 +45,7 @@ fn is_same(one: &SecretString, other: &SecretString) -> bool {
     one.expose_secret() == other.expose_secret()
 }
 
-/// The headers of an OTLP endpoint: text that whoever sends them parses.
+/// Returns the headers of an OTLP endpoint as text. The exporter parses them.
 pub(super) fn headers(text: &str) -> Result<SecretString, &'static str> {
     let text = text.trim();
     if text.is_empty() { Err("it is empty") } else { Ok(SecretString::from(text)) }

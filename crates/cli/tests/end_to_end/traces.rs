@@ -93,6 +93,8 @@ async fn a_wrong_endpoint_stops_the_start_and_one_that_is_away_harms_no_job() {
         testbed.github.submit_one(&["self-hosted", "class:small"], 100).await;
         server.api().until("the job to be done", |api| api.is_done(1)).await;
         testbed.ends_with_nothing_left(server).await;
+        let log = std::fs::read_to_string(testbed.path("server.log")).unwrap();
+        assert!(log.contains("traces were dropped") && log.contains("http://127.0.0.1:9"), "{log}");
     })
     .await;
 }

@@ -26,7 +26,8 @@ impl Instance {
     }
 }
 
-/// An EC2 instance belongs to a runner, for good. Of two such writes for one EC2 instance the store refuses the second.
+/// An EC2 instance that belongs to one runner. It never belongs to another: the store refuses a second claim of the same
+/// instance.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Claim {
     pub host: HostId,

@@ -176,7 +176,7 @@ fn account(queue_url: &str) -> Option<String> {
 }
 
 /// Finds out from where tasks pull their images. A task definition that cannot be read counts as one of ECR: other checks
-/// tell of it.
+/// report it.
 async fn pulls(aws: &AwsDeployment) -> Pulls {
     let (facts, rules) = (aws.facts(), aws.rules());
     let image_rules = facts.image_rules();

@@ -76,7 +76,7 @@ fn a_runner_on_an_instance_gets_no_configuration_before_the_instance_is_its_own(
     assert!(unknown.handed_over(RunnerId::new(9), at(1)).is_none());
     let known = booted(true, Some(instance()));
     assert_eq!(known.next(at(1)), Next::Now(Step::ClaimInstance));
-    assert!(known.handed_over(RunnerId::new(9), at(1)).is_none(), "whoever asks");
+    assert!(known.handed_over(RunnerId::new(9), at(1)).is_none(), "no instance is claimed yet");
     let (own, claim) = known.claim(&host(), None, at(2)).unwrap();
     assert_eq!(claim, Some(Claim { host: host(), runner: name(NAME), at: at(2) }));
     assert_eq!(own.next(at(3)), Next::Now(Step::HandOver));
@@ -97,7 +97,7 @@ fn a_runner_on_the_instance_of_another_one_ends_without_a_configuration() {
     assert_eq!(ended.next(at(3)), Next::Now(Step::StopTask));
     assert!(ended.handed_over(RunnerId::new(9), at(3)).is_none());
     let stopping = ended.task_stopping(at(4)).unwrap();
-    assert_eq!(stopping.next(at(4)), Next::Now(Step::DrainInstance), "somebody has to");
+    assert_eq!(stopping.next(at(4)), Next::Now(Step::DrainInstance), "the owner may be gone");
     let by_owner = stopping.drain(&host(), Some(&name(OTHER)), true, at(4));
     assert_eq!(by_owner, Drain::Leave, "the owner's job may run there, and would be stopped");
     assert_eq!(stopping.drain(&host(), Some(&name(OTHER)), false, at(4)), Drain::Now, "its owner is gone");

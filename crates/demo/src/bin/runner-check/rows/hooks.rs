@@ -64,8 +64,8 @@ fn refusal(trial: &mut Trial) -> Checked {
     ran(trial, job, &[])
 }
 
-/// Whether the step has this summary. The official runner writes the lines with ends of its own. GitHub's API tells of no
-/// summaries, so the fake is asked for its state.
+/// Whether the step has this summary. The official runner writes other line ends. GitHub's API does not list
+/// summaries, so this reads the fake's state.
 fn has_summary(trial: &Trial, job: u64, step: &str, text: &str) -> Checked {
     let state = trial.state()?;
     let jobs = state["jobs"].as_array().map(Vec::as_slice).unwrap_or_default();
