@@ -1,7 +1,6 @@
 //! Traces of a local server.
 
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -9,18 +8,19 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::testbed::{LIMIT, Setup, Testbed, bounded};
 
 /// The requests that a collector got: their headers and bodies.
-type Got = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
+type Got = Arc<watch::Sender<Vec<(HeaderMap, Bytes)>>>;
 
 /// Starts a collector. Returns its address.
 async fn collect(got: Got) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let take = move |headers: HeaderMap, body: Bytes| async move {
-        got.lock().unwrap().push((headers, body));
+        got.send_modify(|requests| requests.push((headers, body)));
         StatusCode::OK
     };
     tokio::spawn(axum::serve(listener, Router::new().route("/v1/traces", post(take))).into_future());
@@ -50,14 +50,12 @@ async fn a_job_that_is_over_is_one_trace_at_the_endpoint() {
         let api = server.api().until("the job to be done", |api| api.is_done(1)).await;
         let job = api.job(id).unwrap().clone();
         let whole = |body: &[u8]| has(body, b"clean_up");
-        let until = tokio::time::Instant::now() + LIMIT;
-        while !got.lock().unwrap().iter().any(|(_, body)| whole(body)) {
-            assert!(tokio::time::Instant::now() < until, "no trace");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        let mut came = got.subscribe();
+        let trace = came.wait_for(|requests| requests.iter().any(|(_, body)| whole(body)));
+        tokio::time::timeout(LIMIT, trace).await.expect("no trace").unwrap();
         testbed.ends_with_nothing_left(server).await;
 
-        let got = got.lock().unwrap();
+        let got = got.borrow();
         assert!(got.iter().all(|(headers, _)| headers["x-key"] == "a secret"));
         assert_eq!(got.iter().filter(|(_, body)| whole(body)).count(), 1, "one trace");
         let subject = format!("ecsrunner/{}/1/{id}", job["run_id"]);
