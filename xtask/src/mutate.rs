@@ -1,11 +1,11 @@
 //! `cargo xtask mutate`: removes protections of the code one at a time, and shows which of them no test misses.
 //!
 //! Each mutation is named in `xtask/mutations` and changes one place. It is tried on a copy of the sources below
-//! `target/mutate`, so the work tree is not touched. Results are kept there: a run that was stopped goes on, and only
-//! what changed is tried again.
+//! `target/mutate`, so the work tree is not touched. Results are kept there: a run that was stopped goes on, and a mutation
+//! is tried again only if a package changed that its tests are built of.
 
-use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ enum Verdict {
 
 #[derive(Serialize, Deserialize)]
 struct Tried {
-    /// Of the mutation and of all sources.
+    /// Of the mutation, and of the sources of its tests.
     hash: u64,
     verdict: Verdict,
 }
@@ -67,13 +67,13 @@ pub(crate) fn run(root: &Path, only: Option<&str>) -> anyhow::Result<ExitCode> {
     let mutations = read(root)?;
     let sources = sources(root)?;
     let mut trials = Trials::begin(root, &sources)?;
-    let state = hash_of(root, &sources)?;
+    let packages = Packages::read(root)?;
     let wanted = mutations.iter().filter(|mutation| only.is_none_or(|only| mutation.is_named(only)));
     let (mut survived, mut count) = (Vec::new(), 0);
     for mutation in wanted {
         count += 1;
         let began = Instant::now();
-        let verdict = trials.verdict(mutation, state)?;
+        let verdict = trials.verdict(mutation, packages.state(root, &sources, mutation)?)?;
         let secs = began.elapsed().as_secs();
         match &verdict {
             Verdict::Caught(test) => say(&format!("caught    {secs:>4} s  {}: {test}", mutation.name)),
@@ -176,7 +176,9 @@ impl Trials {
 
     fn nextest(&self, package: &str) -> Command {
         let mut command = cargo(&self.tree);
-        command.args(["nextest", "run", "--package", package]).env("CARGO_TARGET_DIR", &self.build);
+        command
+            .args(["nextest", "run", "--cargo-profile", "mutate", "--package", package])
+            .env("CARGO_TARGET_DIR", &self.build);
         command
     }
 }
@@ -199,19 +201,88 @@ fn sources(root: &Path) -> anyhow::Result<Vec<String>> {
     Ok(names.into_iter().filter(|name| root.join(name).is_file()).collect())
 }
 
-/// Hashes what mutations and tests depend on.
-fn hash_of(root: &Path, sources: &[String]) -> anyhow::Result<u64> {
-    let mut hasher = DefaultHasher::new();
-    for name in sources.iter().filter(|name| name.starts_with("crates/") || name.ends_with(".lock")) {
-        (name, fs::read(root.join(name))?).hash(&mut hasher);
+/// The packages of the workspace by name.
+struct Packages(BTreeMap<String, Package>);
+
+struct Package {
+    /// Where it is, with `/` at the end, relative to the root.
+    folder: String,
+    /// What it or its tests are built of, by name.
+    needs: Vec<String>,
+}
+
+impl Packages {
+    fn read(root: &Path) -> anyhow::Result<Self> {
+        let mut command = cargo(root);
+        command.args(["metadata", "--format-version", "1", "--no-deps"]);
+        let told = command.output().context("cargo metadata")?;
+        if !told.status.success() {
+            bail!("cargo metadata: {}", String::from_utf8_lossy(&told.stderr));
+        }
+        let told: Metadata = serde_json::from_slice(&told.stdout).context("cargo metadata")?;
+        let mut packages = BTreeMap::new();
+        for package in told.packages {
+            let folder = package.manifest_path.parent().unwrap_or(root).strip_prefix(root)?;
+            let needs = package.dependencies.into_iter().filter(|need| need.path.is_some());
+            packages.insert(
+                package.name,
+                Package {
+                    folder: format!("{}/", folder.display()),
+                    needs: needs.map(|need| need.name).collect(),
+                },
+            );
+        }
+        Ok(Self(packages))
     }
-    Ok(hasher.finish())
+
+    /// Returns the folders of what these packages are built of, themselves among it.
+    fn folders(&self, names: &[String]) -> anyhow::Result<BTreeSet<&str>> {
+        let mut folders = BTreeSet::new();
+        let mut open: Vec<&str> = names.iter().map(String::as_str).collect();
+        while let Some(name) = open.pop() {
+            let package =
+                self.0.get(name).with_context(|| format!("the workspace has no package `{name}`"))?;
+            if folders.insert(package.folder.as_str()) {
+                open.extend(package.needs.iter().map(String::as_str));
+            }
+        }
+        Ok(folders)
+    }
+
+    /// Hashes what decides the verdict on a mutation beside itself: the sources of its tests, and its own file.
+    fn state(&self, root: &Path, sources: &[String], mutation: &Mutation) -> anyhow::Result<u64> {
+        let folders = self.folders(&mutation.tests)?;
+        let mut hasher = DefaultHasher::new();
+        for name in sources {
+            let is_built = folders.iter().any(|folder| name.starts_with(folder));
+            if is_built || name == "Cargo.lock" || *name == mutation.file {
+                (name, fs::read(root.join(name))?).hash(&mut hasher);
+            }
+        }
+        Ok(hasher.finish())
+    }
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<MetadataPackage>,
+}
+
+#[derive(Deserialize)]
+struct MetadataPackage {
+    name: String,
+    manifest_path: PathBuf,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+    path: Option<PathBuf>,
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
     use crate::tools::root;
 
@@ -228,6 +299,22 @@ mod tests {
             assert_ne!(changed, text, "`{}` changes nothing", mutation.name);
             assert!(!mutation.tests.is_empty(), "`{}` names no tests", mutation.name);
         }
+    }
+
+    #[test]
+    fn a_verdict_depends_on_what_its_tests_are_built_of() {
+        let root = root().unwrap();
+        let packages = Packages::read(&root).unwrap();
+        let folders = |name: &str| packages.folders(&[name.to_owned()]);
+        assert_eq!(folders("ecsrunner-core").unwrap(), BTreeSet::from(["crates/core/"]));
+        let of_sim = folders("ecsrunner-sim").unwrap();
+        assert!(
+            ["crates/core/", "crates/engine/", "crates/sim/", "crates/world/"]
+                .iter()
+                .all(|f| of_sim.contains(f))
+        );
+        assert!(!of_sim.contains("crates/cli/"));
+        assert!(folders("none").is_err());
     }
 
     #[test]
