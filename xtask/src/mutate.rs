@@ -1,8 +1,8 @@
 //! `cargo xtask mutate`: removes protections of the code one at a time, and shows which of them no test misses.
 //!
 //! Each mutation is named in `xtask/mutations` and changes one place. It is tried on a copy of the sources below
-//! `target/mutate`, so the work tree is not touched. Results are kept there: a run that was stopped goes on, and a mutation
-//! is tried again only if a package changed that its tests are built of.
+//! `target/mutate`, so the work tree is not touched. Results are kept there: a run that was stopped goes on. A mutation is
+//! tried again if a package changed that its tests are built of; one that was caught, only if more than tests changed.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,11 +50,27 @@ enum Verdict {
     DoesNotCompile,
 }
 
+/// Hashes of what decides a verdict.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct State {
+    /// Of the mutation, its file, and the sources that its tests are built of.
+    sources: u64,
+    /// Of the tests.
+    tests: u64,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Tried {
-    /// Of the mutation, and of the sources of its tests.
-    hash: u64,
+    state: State,
     verdict: Verdict,
+}
+
+impl Tried {
+    /// Whether its verdict holds in this state.
+    fn is_valid(&self, state: State) -> bool {
+        self.state == state
+            || (self.state.sources == state.sources && matches!(self.verdict, Verdict::Caught(_)))
+    }
 }
 
 /// Where the copy is, and what was found out.
@@ -78,7 +94,7 @@ pub(crate) fn run(root: &Path, only: Option<&str>) -> anyhow::Result<ExitCode> {
     for mutation in wanted {
         count += 1;
         let began = Instant::now();
-        let verdict = trials.verdict(mutation, packages.state(root, &sources, mutation)?)?;
+        let verdict = trials.verdict(mutation, packages.state(&trials.tree, &sources, mutation)?)?;
         let secs = began.elapsed().as_secs();
         match &verdict {
             Verdict::Caught(test) => say(&format!("caught    {secs:>4} s  {}: {test}", mutation.name)),
@@ -140,16 +156,15 @@ impl Trials {
                 fs::copy(&from, &to)?;
             }
         }
+        let kept: BTreeSet<PathBuf> = sources.iter().map(|name| tree.join(name)).collect();
+        remove_others(&tree, &kept)?;
         let tried =
             fs::read(&results).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
         Ok(Self { tree, build, results, tried, sound: BTreeSet::new() })
     }
 
-    fn verdict(&mut self, mutation: &Mutation, state: u64) -> anyhow::Result<Verdict> {
-        let mut hasher = DefaultHasher::new();
-        (mutation, state).hash(&mut hasher);
-        let hash = hasher.finish();
-        if let Some(known) = self.tried.get(&mutation.name).filter(|tried| tried.hash == hash) {
+    fn verdict(&mut self, mutation: &Mutation, state: State) -> anyhow::Result<Verdict> {
+        if let Some(known) = self.tried.get(&mutation.name).filter(|tried| tried.is_valid(state)) {
             return Ok(known.verdict.clone());
         }
         self.check_unchanged(&mutation.tests)?;
@@ -159,7 +174,7 @@ impl Trials {
         let verdict = self.test(&mutation.tests);
         fs::write(&path, text)?;
         let verdict = verdict?;
-        self.tried.insert(mutation.name.clone(), Tried { hash, verdict: verdict.clone() });
+        self.tried.insert(mutation.name.clone(), Tried { state, verdict: verdict.clone() });
         fs::write(&self.results, serde_json::to_vec_pretty(&self.tried)?)?;
         Ok(verdict)
     }
@@ -203,6 +218,19 @@ impl Trials {
         }
         command
     }
+}
+
+/// Removes all files below the folder that are not kept.
+fn remove_others(folder: &Path, kept: &BTreeSet<PathBuf>) -> anyhow::Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        if path.is_dir() {
+            remove_others(&path, kept)?;
+        } else if !kept.contains(&path) {
+            fs::remove_file(&path).with_context(|| path.display().to_string())?;
+        }
+    }
+    Ok(())
 }
 
 /// Returns the first test that nextest reports as failed.
@@ -271,18 +299,25 @@ impl Packages {
         Ok(folders)
     }
 
-    /// Hashes what decides the verdict on a mutation beside itself: the sources of its tests, and its own file.
-    fn state(&self, root: &Path, sources: &[String], mutation: &Mutation) -> anyhow::Result<u64> {
+    /// Returns the hashes of what decides the verdict on a mutation.
+    fn state(&self, root: &Path, sources: &[String], mutation: &Mutation) -> anyhow::Result<State> {
         let folders = self.folders(&mutation.tests)?;
-        let mut hasher = DefaultHasher::new();
+        let (mut hasher, mut tests) = (DefaultHasher::new(), DefaultHasher::new());
+        mutation.hash(&mut hasher);
         for name in sources {
             let is_built = folders.iter().any(|folder| name.starts_with(folder));
             if is_built || name == "Cargo.lock" || *name == mutation.file {
-                (name, fs::read(root.join(name))?).hash(&mut hasher);
+                let hasher = if is_test(name) { &mut tests } else { &mut hasher };
+                (name, fs::read(root.join(name))?).hash(hasher);
             }
         }
-        Ok(hasher.finish())
+        Ok(State { sources: hasher.finish(), tests: tests.finish() })
     }
+}
+
+/// Whether the file holds nothing but tests.
+fn is_test(name: &str) -> bool {
+    name.contains("/tests/") || name.ends_with("/tests.rs")
 }
 
 #[derive(Deserialize)]
@@ -337,6 +372,21 @@ mod tests {
         );
         assert!(!of_sim.contains("crates/cli/"));
         assert!(folders("none").is_err());
+    }
+
+    #[test]
+    fn what_was_caught_is_tried_again_if_more_than_tests_changed() {
+        let state = |sources, tests| State { sources, tests };
+        let caught = Tried { state: state(1, 1), verdict: Verdict::Caught("a test".to_owned()) };
+        assert!(caught.is_valid(state(1, 2)));
+        assert!(!caught.is_valid(state(2, 1)));
+        let survived = Tried { state: state(1, 1), verdict: Verdict::Survived };
+        assert!(survived.is_valid(state(1, 1)));
+        assert!(!survived.is_valid(state(1, 2)));
+        assert!(
+            is_test("crates/core/src/rules/class/tests.rs") && is_test("crates/sim/tests/engine/main.rs")
+        );
+        assert!(!is_test("crates/core/src/rules/class.rs"));
     }
 
     #[test]
