@@ -298,13 +298,16 @@ impl<W: World> Engine<W> {
     }
 
     /// Waits until work is due or any process kicks; false if nothing is due
-    /// within `patience`.
+    /// within `patience`. A kick of this process that came while the last effect ended counts.
     async fn wait_patiently(
         &self,
         next_at: Option<Timestamp>,
         patience: Duration,
         kicks: u64,
     ) -> Result<bool, StoreError> {
+        if self.kicked.notified().now_or_never().is_some() {
+            return Ok(true);
+        }
         let begun = self.ports.clock.now();
         let Some(at) = next_at.filter(|at| *at <= begun + patience) else { return Ok(false) };
         loop {

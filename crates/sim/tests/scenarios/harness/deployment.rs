@@ -63,6 +63,12 @@ impl Deployment {
         self.setting("registration", json!({"organization": {"name": "acme", "group": 1}}))
     }
 
+    /// Launches into the first of the two subnets alone.
+    pub(crate) fn one_subnet(mut self) -> Self {
+        self.setup.subnets.truncate(1);
+        self
+    }
+
     pub(crate) fn class(mut self, name: &str, class: Value) -> Self {
         self.setup.classes[name] = class;
         self
