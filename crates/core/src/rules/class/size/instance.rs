@@ -88,11 +88,14 @@ mod tests {
         assert_eq!(shape(4096, 30_720), None);
         assert_eq!(shape(4096, 28_672), Some((4, 32_768)));
         assert_eq!(shape(98_304, 172_032), Some((96, 196_608)));
+        // Two tasks that reserve half of an instance each would share it.
+        assert_eq!(shape(1024, 1024), None);
+        assert_eq!(shape(1025, 1024), Some((2, 4096)));
     }
 
     #[test]
     fn no_second_task_of_the_same_size_has_room_on_the_instance() {
-        for cpu in (1..=96 * 1024).step_by(37) {
+        for cpu in 1..=96 * 1024 {
             if let Some(shape) = InstanceShape::of(cpu, 1024) {
                 assert!(2 * cpu > shape.vcpus * 1024, "{cpu} on {shape:?}");
                 assert!(cpu <= shape.vcpus * 1024 && 1024 < shape.memory_mib, "{cpu} on {shape:?}");
