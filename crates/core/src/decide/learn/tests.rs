@@ -1,8 +1,10 @@
 use super::*;
 use crate::id::{
-    ClassName, Epoch, JobId, PoolId, Repository, RunnerId, RunnerName, SubnetId, TaskId, Version,
+    ClassName, Epoch, HostId, InstanceId, JobId, PoolId, Repository, RunnerId, RunnerName, SubnetId, TaskId,
+    Version,
 };
 use crate::reason::Code;
+use crate::records::instance::Instance;
 use crate::records::runner::{Custody, Ending, EndingKind, RegistrationLeft, RunnerFacts, Task, TaskLeft};
 use crate::records::timeline::Timeline;
 use crate::rules::class::size::{Arch, Size};
@@ -135,6 +137,25 @@ fn a_used_instance_holds_its_class_there_though_its_container_ran_without_a_conf
     let held = ended_for(Fault::InstanceUsed);
     assert!(held.contains(&Held::class_in(class, placement.clone())), "{held:?}");
     assert_eq!(ended_for(Fault::NotConnected), [], "it waited for GitHub");
+}
+
+#[test]
+fn a_container_ends_the_hold_of_its_class_once_its_instance_is_its_own() {
+    let class = ClassName::parse("small").unwrap();
+    let managed = |runner: Runner, host: Option<&str>| {
+        let mut runner = of(POOLS[0], SUBNETS[0], runner);
+        runner.placement.managed = Some(class.clone());
+        let host = host.map(|host| HostId::parse(host).unwrap());
+        runner.instance = Some(Instance { host, ..Instance::new(InstanceId::parse("0a1b2c").unwrap()) });
+        runner
+    };
+    let mut open = Open::default();
+    let failed = managed(ended(&starting(1, 50), 100, Fault::ImagePull), None);
+    assert_eq!(holds(&mut open, vec![failed]), "[small x1], small in a x1");
+    let shared = managed(booted(2, 110), None);
+    assert_eq!(holds(&mut open, vec![shared]), "[small x1], small in a x1");
+    let own = managed(booted(3, 120), Some("i-0123456789abcdef0"));
+    assert_eq!(holds(&mut open, vec![own]), "");
 }
 
 #[test]
