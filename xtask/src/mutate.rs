@@ -4,10 +4,11 @@
 //! `target/mutate`, so the work tree is not touched. Results are kept there: a run that was stopped goes on. A mutation is
 //! tried again if a package changed that its tests are built of; one that was caught, only if more than tests changed.
 
-use std::collections::hash_map::DefaultHasher;
+mod state;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::hash::{Hash, Hasher};
+use std::hash::Hash;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -15,6 +16,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
+use self::state::{Packages, State};
 use crate::steps::say;
 use crate::tools::{cargo, succeed};
 
@@ -48,15 +50,6 @@ enum Verdict {
     Survived,
     /// The changed code is no program.
     DoesNotCompile,
-}
-
-/// Hashes of what decides a verdict.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-struct State {
-    /// Of the mutation, its file, and the sources that its tests are built of.
-    sources: u64,
-    /// Of the tests.
-    tests: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -251,93 +244,6 @@ fn sources(root: &Path) -> anyhow::Result<Vec<String>> {
     Ok(names.into_iter().filter(|name| root.join(name).is_file()).collect())
 }
 
-/// The packages of the workspace by name.
-struct Packages(BTreeMap<String, Package>);
-
-struct Package {
-    /// Where it is, with `/` at the end, relative to the root.
-    folder: String,
-    /// What it or its tests are built of, by name.
-    needs: Vec<String>,
-}
-
-impl Packages {
-    fn read(root: &Path) -> anyhow::Result<Self> {
-        let mut command = cargo(root);
-        command.args(["metadata", "--format-version", "1", "--no-deps"]);
-        let told = command.output().context("cargo metadata")?;
-        if !told.status.success() {
-            bail!("cargo metadata: {}", String::from_utf8_lossy(&told.stderr));
-        }
-        let told: Metadata = serde_json::from_slice(&told.stdout).context("cargo metadata")?;
-        let mut packages = BTreeMap::new();
-        for package in told.packages {
-            let folder = package.manifest_path.parent().unwrap_or(root).strip_prefix(root)?;
-            let needs = package.dependencies.into_iter().filter(|need| need.path.is_some());
-            packages.insert(
-                package.name,
-                Package {
-                    folder: format!("{}/", folder.display()),
-                    needs: needs.map(|need| need.name).collect(),
-                },
-            );
-        }
-        Ok(Self(packages))
-    }
-
-    /// Returns the folders of what these packages are built of, themselves among it.
-    fn folders(&self, names: &[String]) -> anyhow::Result<BTreeSet<&str>> {
-        let mut folders = BTreeSet::new();
-        let mut open: Vec<&str> = names.iter().map(String::as_str).collect();
-        while let Some(name) = open.pop() {
-            let package =
-                self.0.get(name).with_context(|| format!("the workspace has no package `{name}`"))?;
-            if folders.insert(package.folder.as_str()) {
-                open.extend(package.needs.iter().map(String::as_str));
-            }
-        }
-        Ok(folders)
-    }
-
-    /// Returns the hashes of what decides the verdict on a mutation.
-    fn state(&self, root: &Path, sources: &[String], mutation: &Mutation) -> anyhow::Result<State> {
-        let folders = self.folders(&mutation.tests)?;
-        let (mut hasher, mut tests) = (DefaultHasher::new(), DefaultHasher::new());
-        mutation.hash(&mut hasher);
-        for name in sources {
-            let is_built = folders.iter().any(|folder| name.starts_with(folder));
-            if is_built || name == "Cargo.lock" || *name == mutation.file {
-                let hasher = if is_test(name) { &mut tests } else { &mut hasher };
-                (name, fs::read(root.join(name))?).hash(hasher);
-            }
-        }
-        Ok(State { sources: hasher.finish(), tests: tests.finish() })
-    }
-}
-
-/// Whether the file holds nothing but tests.
-fn is_test(name: &str) -> bool {
-    name.contains("/tests/") || name.ends_with("/tests.rs")
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<MetadataPackage>,
-}
-
-#[derive(Deserialize)]
-struct MetadataPackage {
-    name: String,
-    manifest_path: PathBuf,
-    dependencies: Vec<Dependency>,
-}
-
-#[derive(Deserialize)]
-struct Dependency {
-    name: String,
-    path: Option<PathBuf>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -359,22 +265,6 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_depends_on_what_its_tests_are_built_of() {
-        let root = root().unwrap();
-        let packages = Packages::read(&root).unwrap();
-        let folders = |name: &str| packages.folders(&[name.to_owned()]);
-        assert_eq!(folders("ecsrunner-core").unwrap(), BTreeSet::from(["crates/core/"]));
-        let of_sim = folders("ecsrunner-sim").unwrap();
-        assert!(
-            ["crates/core/", "crates/engine/", "crates/sim/", "crates/world/"]
-                .iter()
-                .all(|f| of_sim.contains(f))
-        );
-        assert!(!of_sim.contains("crates/cli/"));
-        assert!(folders("none").is_err());
-    }
-
-    #[test]
     fn what_was_caught_is_tried_again_if_more_than_tests_changed() {
         let state = |sources, tests| State { sources, tests };
         let caught = Tried { state: state(1, 1), verdict: Verdict::Caught("a test".to_owned()) };
@@ -383,10 +273,6 @@ mod tests {
         let survived = Tried { state: state(1, 1), verdict: Verdict::Survived };
         assert!(survived.is_valid(state(1, 1)));
         assert!(!survived.is_valid(state(1, 2)));
-        assert!(
-            is_test("crates/core/src/rules/class/tests.rs") && is_test("crates/sim/tests/engine/main.rs")
-        );
-        assert!(!is_test("crates/core/src/rules/class.rs"));
     }
 
     #[test]
