@@ -47,9 +47,15 @@ pub struct CostRow {
     /// Jobs that can be compared.
     #[serde(default)]
     pub compared_jobs: u64,
-    /// Jobs that cannot be compared: GitHub hosts no machine of their size, or the record is of another release.
+    /// Jobs that cannot be compared.
     #[serde(default)]
     pub uncompared_jobs: u64,
+    /// Those of them of which nothing says when they began.
+    #[serde(default)]
+    pub untimed_jobs: u64,
+    /// Those of them for which GitHub hosts no machine with as many CPUs and as much memory. The cost of the rest is unknown.
+    #[serde(default)]
+    pub unhosted_jobs: u64,
     /// A fee of GitHub's for the minutes of the jobs that can be compared, if there is one.
     #[serde(default)]
     pub fee_usd: f64,
@@ -163,6 +169,9 @@ impl CostRow {
         let saved = match (runner.job, runner.hosted_usd, runner.cost_usd) {
             (Some(_), None, _) | (Some(_), _, None) => {
                 self.uncompared_jobs += 1;
+                let is_untimed = runner.job_minutes.is_none();
+                self.untimed_jobs += u64::from(is_untimed);
+                self.unhosted_jobs += u64::from(!is_untimed && runner.hosted_usd.is_none());
                 return;
             }
             (None, _, cost) => -cost.unwrap_or(0.0),

@@ -35,6 +35,9 @@ pub struct RunnerView {
     pub job: Option<u64>,
     /// `None` for a warm task.
     pub launched_for: Option<u64>,
+    /// Whether it was launched to fail that job with the reason in its log, because nothing can serve it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fails: bool,
     /// The warm task that the runner took over, or the runner that took over this warm task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warm: Option<String>,
@@ -89,7 +92,7 @@ impl RunnerView {
             wait: runner.wait().as_ref().map(WaitView::of),
             ..Self::new(&runner.facts, &runner.timeline)
         }
-        .with_hosted(runner.facts.size, now)
+        .with_hosted(&runner.times, runner.facts.size, now)
     }
 
     /// Returns the view of an ended runner.
@@ -113,7 +116,7 @@ impl RunnerView {
             wait: runner.wait().as_ref().map(WaitView::of),
             ..Self::new(&runner.facts, &runner.timeline)
         }
-        .with_hosted(runner.facts.size, Timestamp::MAX)
+        .with_hosted(&runner.times, runner.facts.size, Timestamp::MAX)
     }
 
     /// Returns the view of a warm task, with its cost so far.
@@ -177,8 +180,10 @@ impl RunnerView {
     }
 
     /// Compares its job with a runner that GitHub hosts. A job that has not ended counts until `now`.
-    fn with_hosted(self, size: Size, now: Timestamp) -> Self {
-        let began = self.first_reached(RunnerStage::Busy).filter(|_| self.job.is_some());
+    fn with_hosted(self, times: &Times, size: Size, now: Timestamp) -> Self {
+        // Without webhooks, a runner can be gone before anything says that it was busy.
+        let by_github = || times.job.as_ref().map(|job| job.started_at);
+        let began = self.first_reached(RunnerStage::Busy).or_else(by_github).filter(|_| self.job.is_some());
         let Some(began) = began else { return self };
         let ended = self.first_reached(RunnerStage::Ending).or_else(|| self.reached(RunnerStage::Gone));
         let ran = ended.unwrap_or(now).duration_since(began);
@@ -205,6 +210,7 @@ impl RunnerView {
             reason: None,
             job: None,
             launched_for: None,
+            fails: false,
             warm: None,
             task: None,
             capacity_provider: String::new(),
@@ -232,6 +238,7 @@ impl RunnerView {
             reason: None,
             job: None,
             launched_for: Some(facts.launched_for.get()),
+            fails: facts.fails,
             warm: facts.warm.as_ref().map(ToString::to_string),
             task: None,
             runner_version: None,

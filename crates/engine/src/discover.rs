@@ -213,6 +213,7 @@ pub(crate) fn event_of(remote: &RemoteJob, facts: &Arc<JobFacts>, now: Timestamp
         JobStatus::Completed => JobAction::Completed {
             runner,
             conclusion: Conclusion::parse(remote.conclusion.as_deref().unwrap_or("unknown")),
+            started_at: remote.started_at,
             completed_at: remote.completed_at,
         },
         JobStatus::Other(_) => return None,

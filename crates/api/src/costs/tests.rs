@@ -85,6 +85,11 @@ fn savings_count_all_costs_but_those_of_jobs_that_cannot_be_compared() {
     let (_, total) = add_up(&runners, &[], CostKey::Class, 0.0);
     assert_eq!((total.hosted_usd, total.compared_jobs, total.uncompared_jobs), (6.0, 2, 1));
     assert_eq!((total.cost_usd, total.saved_usd), (2.75, Some(4.25)));
+    assert_eq!((total.untimed_jobs, total.unhosted_jobs), (1, 0));
+    let of_no_size = RunnerView { hosted_usd: None, ..compared("c", 1.0, 1.0) };
+    let unpriced = RunnerView { cost_usd: None, ..compared("d", 1.0, 1.0) };
+    let (_, total) = add_up(&[of_no_size, unpriced], &[], CostKey::Class, 0.0);
+    assert_eq!((total.uncompared_jobs, total.untimed_jobs, total.unhosted_jobs), (2, 0, 1));
     let (_, total) = add_up(&runners, &[], CostKey::Class, 0.125);
     assert_eq!((total.fee_usd, total.saved_usd), (2.5, Some(1.75)));
     let (_, total) = add_up(&[idle, unknown], &[], CostKey::Class, 0.0);

@@ -2,6 +2,9 @@
 
 use ecsrunner_core::reason::Code;
 
+/// What an advice says of a job that is still open.
+pub(super) const RETRY: &str = "run `ecsrunner jobs retry`";
+
 /// Returns one line of advice for the person who waits for the job.
 pub(super) const fn on(code: Code) -> &'static str {
     match code {

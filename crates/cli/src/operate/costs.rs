@@ -124,16 +124,20 @@ fn told_hosted(total: &CostRow, fee: f64) -> String {
     let mut told = format!(
         "\nHOSTED: the same jobs on runners that GitHub hosts, at its list prices of {HOSTED_PRICES_AS_OF} for private \
          repositories:\nthe smallest Linux machine of two CPUs or more that has as many and as much memory, each job rounded up\nto full \
-         minutes. GitHub's runner with one CPU is left out, because it ends jobs after 15 minutes.\nMinutes that a plan includes are not considered. SAVED counts runners without a job, too.\n"
+         minutes. GitHub's runner with one CPU is left out, because it ends jobs after 15 minutes.\nMinutes that a plan includes are not considered. SAVED is HOSTED without the cost of these jobs and of runners\nwithout a job.\n"
     );
     if fee > 0.0 {
         told.push_str(&format!("SAVED is after a fee of {} for self-hosted minutes.\n", usd(total.fee_usd)));
     }
-    if total.uncompared_jobs > 0 {
-        told.push_str(&format!(
-            "jobs that cannot be compared, because GitHub hosts no machine of their size: {}\n",
-            total.uncompared_jobs
-        ));
+    let unpriced = total.uncompared_jobs.saturating_sub(total.untimed_jobs + total.unhosted_jobs);
+    for (jobs, why) in [
+        (total.untimed_jobs, "nothing says when they began"),
+        (total.unhosted_jobs, "GitHub hosts no machine of their size"),
+        (unpriced, "their cost is unknown"),
+    ] {
+        if jobs > 0 {
+            told.push_str(&format!("jobs that cannot be compared, because {why}: {jobs}\n"));
+        }
     }
     told
 }

@@ -160,7 +160,13 @@ impl Answer {
             (JobStage::Completed, Some(_)) if text.contains(note::MADE) => {
                 format!("nothing to do: the new attempt is at {}", self.page(job))
             }
-            (_, Some(code)) => advice::on(code).to_owned(),
+            // Only a person can start a job again that has ended at GitHub.
+            (JobStage::Completed, Some(code)) => {
+                advice::on(code).replace(advice::RETRY, "run the job again at GitHub")
+            }
+            (_, Some(code)) => {
+                advice::on(code).replace(advice::RETRY, &format!("run `ecsrunner jobs retry {}`", job.id))
+            }
             (JobStage::InProgress, None) => "nothing to do: the job is running".to_owned(),
             (JobStage::Completed, None) if job.has_succeeded() => "nothing to do".to_owned(),
             (JobStage::Completed, None)

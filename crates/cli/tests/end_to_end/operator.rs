@@ -209,7 +209,7 @@ async fn why_tells_one_job_from_its_webhook_to_what_to_do_next() {
           [time]  job refused
 
         Why:     runner class `gpu` does not exist: the catalogue has large, small [class_unknown]
-        Next:    correct `runs-on` (`ecsrunner list-class-sizes` lists the classes), or add the class and run `ecsrunner jobs retry`
+        Next:    correct `runs-on` (`ecsrunner list-class-sizes` lists the classes), or add the class and run `ecsrunner jobs retry 7`
         --- stderr
         ");
         insta::assert_snapshot!(hide(tell(&server, &["runners", "details", &name[name.len() - 6..]]).await), @r"

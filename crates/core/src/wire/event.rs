@@ -78,7 +78,9 @@ impl Event {
             Self::JobAnswer(answer) => match &answer.outcome {
                 JobOutcome::Found(event) => {
                     let keys = event.keys();
-                    Keys { runner: keys.runner.or_else(|| answer.on_behalf_of.clone()), ..keys }
+                    // Where no webhooks come, the answer is the first that says when the job began.
+                    let gone = keys.gone || (keys.runner.is_some() && event.began_at().is_some());
+                    Keys { runner: keys.runner.or_else(|| answer.on_behalf_of.clone()), gone, ..keys }
                 }
                 JobOutcome::Absent | JobOutcome::Unanswered => Keys::of_job(answer.job),
             },
@@ -138,6 +140,15 @@ impl JobEvent {
         Keys { runner, gone, ..Keys::of_job(self.facts.id) }
     }
 
+    /// Returns when a runner began a job that has ended, if GitHub said so.
+    #[must_use]
+    pub fn began_at(&self) -> Option<Timestamp> {
+        match &self.action {
+            JobAction::Completed { runner, started_at, .. } => started_at.filter(|_| runner.name().is_some()),
+            JobAction::Waiting | JobAction::Queued | JobAction::InProgress { .. } => None,
+        }
+    }
+
     /// Returns when it happened: by our clock, which is finer, unless the event came late.
     #[must_use]
     pub fn happened_at(&self) -> Timestamp {
@@ -171,6 +182,8 @@ pub enum JobAction {
         /// On which runner, if any.
         runner: TakenBy,
         conclusion: Conclusion,
+        /// When the runner began it, by GitHub's clock. For a job that no runner began this means nothing.
+        started_at: Option<Timestamp>,
         /// When, by GitHub's clock.
         completed_at: Option<Timestamp>,
     },

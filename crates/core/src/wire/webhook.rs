@@ -158,6 +158,7 @@ impl Payload {
             "completed" => JobAction::Completed {
                 runner,
                 conclusion: Conclusion::parse(job.conclusion.as_deref().unwrap_or("unknown")),
+                started_at: moment(job.started_at.as_deref(), received_at),
                 completed_at: moment(job.completed_at.as_deref(), received_at),
             },
             other => return Ok(Webhook::OtherAction(JobFacts::cut(other))),

@@ -283,11 +283,14 @@ impl HubJob {
                 runner: TakenBy::Ours(runner.clone()),
                 started_at: Some(whole_second(*since)),
             },
-            (Action::Completed, HubState::Completed { runner, conclusion, at, .. }) => JobAction::Completed {
-                runner: TakenBy::Ours(runner.clone()),
-                conclusion: conclusion.clone(),
-                completed_at: Some(whole_second(*at)),
-            },
+            (Action::Completed, HubState::Completed { runner, conclusion, since, at }) => {
+                JobAction::Completed {
+                    runner: TakenBy::Ours(runner.clone()),
+                    conclusion: conclusion.clone(),
+                    started_at: Some(whole_second(*since)),
+                    completed_at: Some(whole_second(*at)),
+                }
+            }
         };
         JobEvent {
             action,

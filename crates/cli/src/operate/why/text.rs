@@ -73,6 +73,7 @@ impl Answer {
         }
         for runner in &self.runners {
             let name = short(&runner.name, for_people);
+            let purpose = if runner.fails { " to fail the job" } else { "" };
             let other = match runner.job {
                 Some(other) if other != job.id => format!(", to which GitHub gave job {other}"),
                 None if job.runner.as_ref().is_some_and(|name| *name != runner.name) => {
@@ -80,9 +81,12 @@ impl Answer {
                 }
                 Some(_) | None => String::new(),
             };
-            for stage in &runner.timeline {
+            for (nth, stage) in runner.timeline.iter().enumerate() {
+                // GitHub gave it a job just when it was to end.
+                let goes_on = runner.timeline[nth + 1..].iter().any(|later| later.state == RunnerStage::Busy);
                 let more = match (stage.state, &runner.ending, runner.cost_usd) {
-                    (RunnerStage::Reserved, _, _) => other.clone(),
+                    (RunnerStage::Reserved, _, _) => format!("{purpose}{other}"),
+                    (RunnerStage::Ending, _, _) if goes_on => ", until a job came".to_owned(),
                     (RunnerStage::Gone, Some(ending), Some(cost)) => format!(": {ending}, {}", usd(cost)),
                     (RunnerStage::Gone | RunnerStage::Ending, Some(ending), _) => format!(": {ending}"),
                     _ => String::new(),
@@ -186,4 +190,81 @@ fn words(task: &TaskInfo) -> String {
         words += &format!("; exit code {code}");
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use ecsrunner_api::reason::ReasonView;
+    use ecsrunner_core::reason::{Code, Reason};
+    use ecsrunner_github::ApiUrl;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::deployment::Pages;
+
+    fn job(state: &str) -> JobView {
+        serde_json::from_value(json!({
+            "id": 7, "repository": "acme/app", "run_id": 1, "attempt": 1, "name": "build", "workflow": "CI",
+            "labels": [], "class": null, "pool": null, "state": state, "reason": null, "runner": "r",
+            "conclusion": null, "created_at": "2026-11-30T12:00:00Z", "timeline": [],
+        }))
+        .unwrap()
+    }
+
+    fn answer(job: JobView, runner: Value, code: Code) -> Answer {
+        Answer {
+            id: 7,
+            job: Some(job),
+            runners: vec![serde_json::from_value(runner).unwrap()],
+            tasks: Vec::new(),
+            github: None,
+            deliveries: Vec::new(),
+            because: Some(ReasonView::of(&Reason::from(code))),
+            next: String::new(),
+            pages: Pages::of(&ApiUrl::parse(ApiUrl::GITHUB_COM).unwrap()),
+        }
+    }
+
+    fn runner(fails: bool, stages: &[&str]) -> Value {
+        let at = |nth: usize| format!("2026-11-30T12:00:{nth:02}Z");
+        let stages = stages.iter().enumerate().map(|(nth, state)| json!({"state": state, "at": at(nth)}));
+        json!({
+            "name": "r", "repository": "acme/app", "class": "small", "pool": "p", "state": "gone", "fails": fails,
+            "ending": "completed", "reason": null, "job": 7, "launched_for": 7, "task": null,
+            "capacity_provider": "FARGATE", "task_seconds": null, "cost_usd": null,
+            "timeline": stages.collect::<Vec<_>>(),
+        })
+    }
+
+    fn moments(answer: &Answer) -> Vec<String> {
+        let moments = answer.moments(answer.job.as_ref().unwrap(), false).into_iter();
+        moments.map(|moment| moment.what.trim_start().to_owned()).skip(1).collect()
+    }
+
+    #[test]
+    fn a_runner_that_fails_its_job_is_told_as_one() {
+        let told = moments(&answer(job("refused"), runner(true, &["reserved", "gone"]), Code::ClassUnknown));
+        assert_eq!(told, ["runner r reserved to fail the job", "runner r gone: completed"]);
+    }
+
+    #[test]
+    fn an_ending_that_was_taken_back_has_not_the_reason_of_the_last_one() {
+        let stages = ["reserved", "ending", "busy", "ending", "gone"];
+        let told = moments(&answer(job("completed"), runner(false, &stages), Code::ClassUnknown));
+        assert_eq!(
+            told[1..4],
+            ["runner r ending, until a job came", "runner r busy", "runner r ending: completed"]
+        );
+    }
+
+    #[test]
+    fn an_open_job_is_retried_by_its_id_and_one_that_has_ended_at_github() {
+        let next = |state| answer(job(state), runner(false, &[]), Code::ClassUnknown).advice();
+        assert!(
+            next("refused").ends_with("or add the class and run `ecsrunner jobs retry 7`"),
+            "{}",
+            next("refused")
+        );
+        assert!(next("completed").ends_with("or add the class and run the job again at GitHub"));
+    }
 }

@@ -247,6 +247,7 @@ fn the_job_keeps_its_reason_when_the_runner_has_failed_it() {
     let over = JobAction::Completed {
         runner: taken.clone(),
         conclusion: Conclusion::Failure,
+        started_at: None,
         completed_at: Some(at(17)),
     };
     let over = Event::Job(event(7, &UNKNOWN, over, 17));

@@ -2,7 +2,7 @@
 
 mod answer;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Outcome, Recorded, runner};
 use crate::decide::admit::admit;
@@ -144,21 +144,20 @@ fn in_progress(event: &JobEvent, taken: &TakenBy, records: &Records, rules: Rule
         Some(JobRecord::Ended(_)) => {}
     }
     if let Some(runner) = named(records, taken, event)
-        && let Some(busy) = runner::begins(runner, event.facts.id, times(event, records))
+        && let Some(busy) = runner::begins(runner, event.facts.id, times(event, event.happened_at(), records))
     {
         changes.push(Change::Runner(busy));
     }
     if let Some(told) = named_in_history(records, taken, event)
-        .and_then(|gone| runner::had_begun(gone, event.facts.id, times(event, records)))
+        .and_then(|gone| runner::had_begun(gone, event.facts.id, times(event, event.happened_at(), records)))
     {
         changes.push(Change::RunnerAmended(Box::new(told)));
     }
     Recorded::accepted(changes, replan)
 }
 
-/// Returns when the job of an `in_progress` waited.
-fn times(event: &JobEvent, records: &Records) -> JobTimes {
-    let started_at = event.happened_at();
+/// Returns when a job waited that began at `started_at`.
+fn times(event: &JobEvent, started_at: Timestamp, records: &Records) -> JobTimes {
     match &records.job {
         Some(JobRecord::Open(job)) => job.times(started_at),
         Some(JobRecord::Ended(job)) => {
@@ -192,7 +191,7 @@ fn completed(
                 facts: event.facts.clone(),
                 version: Version::FIRST,
                 created_at: event.created_at.unwrap_or(event.received_at),
-                timeline: Timeline::begin(JobStage::Completed, event.happened_at()),
+                timeline: completed_timeline(event, None),
                 assignment: assignment.ok(),
                 ending,
             })),
@@ -215,10 +214,16 @@ fn completed(
         }
     }
     let runner = named(records, taken, event);
+    let waited = event.began_at().map(|began| times(event, began, records));
     if let Some(runner) = runner
-        && let Some(ending) = runner::completes(runner, event.facts.id, event.happened_at())
+        && let Some(ending) = runner::completes(runner, event.facts.id, waited.clone(), event.happened_at())
     {
         changes.push(runner::settled(runner, ending));
+    }
+    if let (Some(gone), Some(waited)) = (named_in_history(records, taken, event), waited)
+        && let Some(told) = runner::had_begun(gone, event.facts.id, waited)
+    {
+        changes.push(Change::RunnerAmended(Box::new(told)));
     }
     // A job that ends on the runner that executed it was no demand, and its runner
     // was no supply. The slot becomes free when the task has stopped.
@@ -290,11 +295,12 @@ fn advance(job: &Job, event: &JobEvent, stage: JobStage, state: JobState) -> Job
 
 fn end(job: &Job, event: &JobEvent, ending: JobEnding) -> EndedJob {
     let mut timeline = job.timeline.clone();
-    let stage = match ending {
-        JobEnding::Completed { .. } | JobEnding::Refused { after: Some(_), .. } => JobStage::Completed,
-        JobEnding::Refused { after: None, .. } => JobStage::Refused,
-    };
-    timeline.push(stage, event.happened_at());
+    match ending {
+        JobEnding::Completed { .. } | JobEnding::Refused { after: Some(_), .. } => {
+            timeline = completed_timeline(event, Some(timeline));
+        }
+        JobEnding::Refused { after: None, .. } => timeline.push(JobStage::Refused, event.happened_at()),
+    }
     EndedJob {
         facts: job.facts.clone(),
         version: job.version.next(),
@@ -302,6 +308,21 @@ fn end(job: &Job, event: &JobEvent, ending: JobEnding) -> EndedJob {
         timeline,
         assignment: job.assignment().cloned(),
         ending,
+    }
+}
+
+/// Adds a job's end to its timeline, and its begin if no event told of it.
+fn completed_timeline(event: &JobEvent, before: Option<Timeline<JobStage>>) -> Timeline<JobStage> {
+    let ended_at = event.happened_at();
+    let is_told = before.as_ref().is_some_and(|before| before.at(JobStage::InProgress).is_some());
+    let began = event.began_at().filter(|_| !is_told).map(|at| (JobStage::InProgress, at.min(ended_at)));
+    let stages = began.into_iter().chain([(JobStage::Completed, ended_at)]);
+    match before {
+        Some(mut timeline) => {
+            stages.for_each(|(stage, at)| timeline.push(stage, at));
+            timeline
+        }
+        None => stages.collect(),
     }
 }
 

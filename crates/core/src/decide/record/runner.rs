@@ -82,8 +82,27 @@ fn takes(runner: &Runner, job: JobId, at: Timestamp) -> Option<Runner> {
 }
 
 /// Returns the runner's record after a webhook that its job has ended. The webhook
-/// implies that the job had begun.
-pub(super) fn completes(runner: &Runner, job: JobId, at: Timestamp) -> Option<Runner> {
+/// implies that the job had begun. `waited` is when the job waited, if GitHub said so.
+pub(super) fn completes(
+    runner: &Runner,
+    job: JobId,
+    waited: Option<JobTimes>,
+    at: Timestamp,
+) -> Option<Runner> {
+    let ended = completed(runner, job, at);
+    let Some(waited) = waited.filter(|_| runner.times.job.is_none()) else { return ended };
+    let is_its = |runner: &Runner| match &runner.state {
+        RunnerState::Ending(ending) => ending.served == Served::Job(job),
+        _ => false,
+    };
+    // A repeated end may be the first that says when the job began.
+    let told = || Runner { version: runner.version.next(), ..runner.clone() };
+    let ended = ended.or_else(|| is_its(runner).then(told))?;
+    let times = Times { job: Some(waited), ..(*ended.times).clone() };
+    Some(Runner { times: Box::new(times), ..ended })
+}
+
+fn completed(runner: &Runner, job: JobId, at: Timestamp) -> Option<Runner> {
     let ending = match &runner.state {
         RunnerState::Starting { task, custody } | RunnerState::Booted { task, custody } => {
             completing(task, custody.registration()?, job)

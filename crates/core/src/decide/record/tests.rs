@@ -60,14 +60,22 @@ fn in_progress(id: u64) -> Event {
 }
 
 fn completed(id: u64) -> Event {
-    let action =
-        JobAction::Completed { runner: ours(), conclusion: Conclusion::Success, completed_at: Some(at(200)) };
+    let action = JobAction::Completed {
+        runner: ours(),
+        conclusion: Conclusion::Success,
+        started_at: None,
+        completed_at: Some(at(200)),
+    };
     job_event(id, action, 210)
 }
 
 fn failed(id: u64) -> Event {
-    let action =
-        JobAction::Completed { runner: ours(), conclusion: Conclusion::Failure, completed_at: Some(at(200)) };
+    let action = JobAction::Completed {
+        runner: ours(),
+        conclusion: Conclusion::Failure,
+        started_at: None,
+        completed_at: Some(at(200)),
+    };
     job_event(id, action, 210)
 }
 

@@ -217,6 +217,7 @@ fn only_githubs_own_answer_stops_a_task_whose_runner_github_calls_busy() {
     let completes = |runner: TakenBy, minutes| JobAction::Completed {
         runner,
         conclusion: Conclusion::Cancelled,
+        started_at: None,
         completed_at: Some(after(minutes)),
     };
     let other = TakenBy::from_name(Some("ecsr-test-abcdefg234-01arz3ndektsv4rrffq69g5fbw"));

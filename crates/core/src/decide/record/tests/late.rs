@@ -73,3 +73,70 @@ fn a_runner_in_history_keeps_the_job_that_it_served_and_one_that_it_may_not_have
         assert_eq!(book.gone, gone);
     }
 }
+
+/// The end of a job on our runner, with the time at which it had begun.
+fn completed_since(millis: i64, runner: TakenBy) -> JobAction {
+    let (started_at, completed_at) = (Some(at(millis)), Some(at(90_000)));
+    JobAction::Completed { runner, conclusion: Conclusion::Success, started_at, completed_at }
+}
+
+fn stages(book: &Book, job: u64) -> Vec<(JobStage, Timestamp)> {
+    let JobRecord::Ended(job) = &book.jobs[&JobId::new(job)] else { panic!("{:?}", book.jobs) };
+    job.timeline.iter().collect()
+}
+
+#[test]
+fn the_end_of_a_job_tells_when_it_began_where_nothing_else_did() {
+    let ended = job_event(7, completed_since(5_000, ours()), 100_000);
+    let began = [(JobStage::InProgress, at(5_000)), (JobStage::Completed, at(90_000))];
+    let mut unknown = Book::default();
+    unknown.tell(&ended);
+    assert_eq!(stages(&unknown, 7), began);
+
+    let mut book = Book::with_runner();
+    book.tell(&ended);
+    assert_eq!(stages(&book, 7)[1..], began);
+    let runner = book.runners.values().next().unwrap();
+    let waited = runner.times.job.clone().unwrap();
+    assert_eq!((waited.queued_at, waited.started_at), (at(0), at(5_000)));
+    assert_eq!(book.tell(&ended).changes, [], "it is told once");
+
+    let mut told = Book::with_runner();
+    told.tell(&in_progress(7));
+    told.tell(&ended);
+    assert_eq!(stages(&told, 7)[1], (JobStage::InProgress, at(110)), "the event counts, which is finer");
+    assert_eq!(told.runners.values().next().unwrap().times.job.as_ref().unwrap().started_at, at(110));
+}
+
+#[test]
+fn a_job_that_no_runner_began_has_no_begin_whatever_github_says_of_it() {
+    let mut book = Book::default();
+    book.tell(&queued(7));
+    // GitHub gives cancelled jobs a time too.
+    book.tell(&job_event(7, completed_since(5_000, TakenBy::from_name(None)), 100_000));
+    assert_eq!(
+        stages(&book, 7).iter().map(|(stage, _)| *stage).collect::<Vec<_>>(),
+        [JobStage::Queued, JobStage::Completed]
+    );
+}
+
+#[test]
+fn an_answer_about_a_job_tells_its_begin_to_the_runner_in_history_too() {
+    let mut book = Book::with_runner();
+    book.tell(&stopped(AgentExit::Completed));
+    book.clean(at(400_000));
+    assert_eq!(book.gone[0].times.job, None);
+    let Event::Job(found) = job_event(7, completed_since(5_000, ours()), 500_000) else { unreachable!() };
+    let JobRecord::Open(job) = &book.jobs[&JobId::new(7)] else { panic!("{:?}", book.jobs) };
+    let answer = JobAnswer {
+        job: JobId::new(7),
+        asked: job.version,
+        on_behalf_of: None,
+        outcome: JobOutcome::Found(found),
+        at: at(500_000),
+    };
+    book.tell(&Event::JobAnswer(answer));
+    let [gone] = &book.gone[..] else { panic!("{:?}", book.gone) };
+    assert_eq!(gone.served, Served::Job(JobId::new(7)));
+    assert_eq!(gone.times.job.as_ref().unwrap().started_at, at(5_000));
+}
