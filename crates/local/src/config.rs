@@ -161,6 +161,9 @@ pub(crate) struct TasksEntry {
     pub(crate) no_new_privileges: bool,
     /// Further directories that tasks can write to, and share.
     pub(crate) writable: Vec<PathBuf>,
+    /// Whether a task as a whole has no more memory than its class. By default it has not, if the server is root and
+    /// this machine has cgroups that it may use.
+    pub(crate) limit_memory: Option<bool>,
     /// Processes and threads of one task.
     pub(crate) max_processes: u64,
     /// Open files of one process.
@@ -175,6 +178,7 @@ impl Default for TasksEntry {
             private_files: None,
             no_new_privileges: true,
             writable: Vec::new(),
+            limit_memory: None,
             max_processes: 4_096,
             max_files: 65_536,
             max_process_memory: None,
