@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use self::reader::Reader;
 pub use self::reader::may_pass;
+use crate::cgroups;
 use crate::engine::Addresses;
 
 mod reader;
@@ -60,6 +61,7 @@ variables! {
     DOCKER_ARGS = environment::DOCKER_ARGS, None, "Further arguments of `dockerd`: a JSON list of texts.";
     DOCKER_ADDRESSES = environment::DOCKER_ADDRESSES, None, "Addresses from which engines that share a machine take their networks, such as `10.201.0.0/16`; without it `dockerd` has its own defaults, for an engine that has its network to itself.";
     DOCKER_LIMIT = environment::DOCKER_LIMIT_SECS, Some("60"), "How long the Docker engine may take until it answers.";
+    CGROUP = cgroups::CGROUP, None, "Name of the task's cgroup on one machine, in which the agent already is: what the job uses is measured there.";
     RUNNER_UID = environment::RUNNER_UID, None, "User and group id of the listener, if the agent is root; the agent's own by default.";
     BOOT_LIMIT = environment::BOOT_LIMIT_SECS, Some("300"), "How long to wait for the boot item.";
     WARM_LIMIT = environment::WARM_LIMIT_SECS, None, "How long a warm task waits for its boot item, in place of the limit above, which is then that of the table's first answer; the task polls once a second.";
@@ -133,6 +135,9 @@ pub struct Supervision {
     /// Whether the agent runs in an ECS task, whose cgroup and file system are its job's alone.
     #[serde(default)]
     pub in_task: bool,
+    /// The name of the task's cgroup on one machine, if it has one.
+    #[serde(default)]
+    pub cgroup: Option<String>,
     /// ECS's endpoint for the states of the task's containers and their statistics; `None` outside of a task, or once
     /// nothing needs it.
     pub metadata: Option<String>,

@@ -6,7 +6,6 @@
 //! `first` is the first process in it.
 
 mod api;
-mod cgroups;
 pub(crate) mod first;
 pub(crate) mod keeper;
 mod network;

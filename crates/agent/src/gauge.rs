@@ -1,7 +1,7 @@
 //! Measures what the job uses of its container: from its cgroup, or else from ECS's statistics of the container.
 //!
-//! Nothing is measured on one machine, where jobs share one cgroup and one file system. Whatever cannot be read is
-//! missing: a job never fails because of a measurement.
+//! On one machine a job is measured if its task has a cgroup of its own, and without its disk, since jobs share a file
+//! system. Whatever cannot be read is missing: a job never fails because of a measurement.
 
 mod cgroup;
 
@@ -13,6 +13,7 @@ use ecsrunner_aws::boot::{Http, container_stats};
 use ecsrunner_core::wire::peaks::Peaks;
 use nix::sys::statvfs::fstatvfs;
 
+use crate::cgroups::CGROUPS;
 use crate::config::Supervision;
 use cgroup::Cgroup;
 
@@ -24,6 +25,12 @@ const STATS_LIMIT: Duration = Duration::from_millis(500);
 /// Whether the container's own cgroup can be read, so that ECS need not be asked.
 pub(crate) fn has_cgroup() -> bool {
     Cgroup::find(Path::new("/")).is_some()
+}
+
+/// How many processes of a task's cgroup the kernel has killed because there was no memory left. `mount` is where the
+/// kernel mounts its cgroups.
+pub(crate) fn memory_kills(mount: &Path, name: &str) -> Option<u64> {
+    Cgroup::of_task(mount, name)?.read().oom_kills
 }
 
 /// What was read at one moment. What could not be read is missing.
@@ -69,8 +76,8 @@ impl Source {
 /// Measures one job.
 pub(crate) struct Gauge {
     source: Source,
-    /// Where the job works.
-    work_dir: PathBuf,
+    /// Where the job works, if no other job uses its file system.
+    work_dir: Option<PathBuf>,
     begun: Option<Begun>,
     next_at: Instant,
 }
@@ -106,10 +113,11 @@ impl Disk {
 }
 
 impl Gauge {
-    /// Returns the gauge of a task; `None` outside of one, or if nothing can be read.
+    /// Returns the gauge of a task; `None` if nothing of it can be read.
     pub(crate) fn of(config: &Supervision) -> Option<Self> {
         if !config.in_task {
-            return None;
+            let cgroup = Cgroup::of_task(Path::new(CGROUPS), config.cgroup.as_deref()?)?;
+            return Some(Self::new(Source::Cgroup(cgroup), None));
         }
         let source = match (Cgroup::find(Path::new("/")), &config.metadata) {
             (Some(cgroup), _) => Source::Cgroup(cgroup),
@@ -118,18 +126,18 @@ impl Gauge {
             }
             (None, None) => return None,
         };
-        Some(Self::new(source, &config.listener.runner_dir))
+        Some(Self::new(source, Some(&config.listener.runner_dir)))
     }
 
-    fn new(source: Source, work_dir: &Path) -> Self {
-        Self { source, work_dir: work_dir.to_owned(), begun: None, next_at: Instant::now() }
+    fn new(source: Source, work_dir: Option<&Path>) -> Self {
+        Self { source, work_dir: work_dir.map(Path::to_owned), begun: None, next_at: Instant::now() }
     }
 
     /// The job starts. A listener executes one job, so only the first call counts.
     pub(crate) fn begin(&mut self, now: Instant) {
         if self.begun.is_none() {
             let first = self.source.read();
-            let disk = Disk::at(&self.work_dir);
+            let disk = self.work_dir.as_deref().and_then(Disk::at);
             self.begun = Some(Begun { at: now, first, disk, working: first.working });
             self.next_at = now + INTERVAL;
         }
@@ -155,17 +163,23 @@ impl Gauge {
     }
 
     /// Returns what the job has used since it started; `None` if it has not, or nothing could be read.
-    pub(crate) fn measure(&self, now: Instant) -> Option<Peaks> {
-        let begun = self.begun.as_ref()?;
+    ///
+    /// What is returned later is not less: the note in the job's summary and the exit record each have an answer.
+    pub(crate) fn measure(&mut self, now: Instant) -> Option<Peaks> {
+        let begun = self.begun.as_mut()?;
         let last = self.source.read();
+        begun.working = begun.working.max(last.working);
+        if let Some(disk) = &mut begun.disk {
+            disk.most = disk.most();
+        }
         let since = |first: Option<u64>, last: Option<u64>| Some(last?.saturating_sub(first?));
         let peaks = Peaks {
             measured_ms: u64::try_from(now.duration_since(begun.at).as_millis()).ok(),
             cpu_ms: since(begun.first.cpu_usec, last.cpu_usec).map(|usec| usec / 1_000),
             throttled_percent: throttled(begun.first.periods, last.periods),
-            memory_bytes: begun.working.max(last.working),
+            memory_bytes: begun.working,
             memory_with_cache_bytes: last.peak,
-            disk_bytes: begun.disk.as_ref().map(|disk| disk.most() - disk.first),
+            disk_bytes: begun.disk.as_ref().map(|disk| disk.most - disk.first),
             oom_kills: since(begun.first.oom_kills, last.oom_kills),
         };
         let nothing =
@@ -223,7 +237,7 @@ mod tests {
             ],
         );
         let cgroup = Cgroup::find(dir.path()).unwrap();
-        let mut gauge = Gauge::new(Source::Cgroup(cgroup), dir.path());
+        let mut gauge = Gauge::new(Source::Cgroup(cgroup), Some(dir.path()));
         let start = Instant::now();
         assert_eq!((gauge.measure(start), gauge.next_at()), (None, None), "before the job");
         gauge.begin(start);
@@ -260,7 +274,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         v2(dir.path(), &[("memory.current", "1\n")]);
         let cgroup = Cgroup::find(dir.path()).unwrap();
-        let mut gauge = Gauge::new(Source::Cgroup(cgroup), dir.path());
+        let mut gauge = Gauge::new(Source::Cgroup(cgroup), Some(dir.path()));
         let start = Instant::now();
         gauge.begin(start);
         let file = File::create(dir.path().join("file")).unwrap();

@@ -12,6 +12,7 @@
 //! Calls to GitHub do not belong here, nor does any decision about other
 //! runners. There is no async runtime: the agent must leave the memory to the job.
 
+pub mod cgroups;
 pub mod config;
 pub mod engine;
 pub mod mounts;

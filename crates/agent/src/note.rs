@@ -169,6 +169,8 @@ impl fmt::Display for Note {
             ("listening", times.session_made),
             ("job begun", times.job_acquired),
         ] {
+            // As it is shown, so that the difference is that of what a reader sees.
+            let at = at.and_then(|at| Timestamp::from_millisecond(at.as_millisecond()).ok());
             match (at, before) {
                 (Some(at), Some(earlier)) => {
                     row(f, name, format_args!("{at:.3}, {} s later", since(earlier, at)))?
@@ -340,6 +342,16 @@ mod tests {
 
         Where the job's wait went: `ecsrunner why ecsr-ci-abcdefg234-01arz3ndektsv4rrffq69g5fav` in deployment `ci`.
         ");
+    }
+
+    #[test]
+    fn a_difference_is_that_of_the_times_that_are_shown() {
+        let known = note();
+        let requested_at = at(0) + SignedDuration::from_micros(900);
+        let note = Note { about: About { requested_at, ..known.about.clone() }, ..known };
+        let text = note.to_string();
+        assert!(text.contains("| requested | 2025-11-24T16:00:00.000Z |"), "{text}");
+        assert!(text.contains("| booted | 2025-11-24T16:00:21.000Z, 21.000 s later |"), "{text}");
     }
 
     #[test]

@@ -275,13 +275,14 @@ impl<W: Write> Supervisor<'_, W> {
 
     /// Measures what the job has used. Only the first measurement of its end counts.
     fn measure(&mut self) {
-        let peaks = self.gauge.as_ref().and_then(|gauge| gauge.measure(Instant::now()));
+        let peaks = self.gauge.as_mut().and_then(|gauge| gauge.measure(Instant::now()));
         self.life.used(peaks);
     }
 
     /// Answers the job-completed hook.
     fn answer(&mut self, ask: String) {
-        let measure = || self.gauge.as_ref().and_then(|gauge| gauge.measure(Instant::now()));
+        let gauge = &mut self.gauge;
+        let measure = || gauge.as_mut().and_then(|gauge| gauge.measure(Instant::now()));
         let Some(note) = self.notes.answer(ask, self.life.times(), measure) else { return };
         if let Err(error) = self.dir.write_note(&note) {
             // The hook says in the job's log that it got no answer.

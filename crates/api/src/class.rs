@@ -1,5 +1,6 @@
 //! Classes.
 
+use ecsrunner_core::rules::budget::{BudgetAction, Usd};
 use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_core::rules::class::{Catalogue, Class, Compute};
 use ecsrunner_core::rules::cost::Market;
@@ -34,6 +35,9 @@ pub struct ClassView {
     /// Tasks that wait for a job, if it has any.
     #[serde(default)]
     pub warm: Option<WarmView>,
+    /// What its runners may cost, if that is limited.
+    #[serde(default)]
+    pub budget: Option<ClassBudgetView>,
     /// What stands beside the runner.
     #[serde(default)]
     pub services: Vec<ServiceView>,
@@ -52,6 +56,16 @@ pub struct ServiceView {
     pub variables: Vec<String>,
     /// The command of its health check, if it has one.
     pub health: Option<String>,
+}
+
+/// The budget of a class, in US dollars. At least one of its periods has a limit.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ClassBudgetView {
+    /// For a UTC day.
+    pub daily_usd: Option<f64>,
+    /// For a UTC month.
+    pub monthly_usd: Option<f64>,
+    pub action: BudgetAction,
 }
 
 /// The warm tasks of a class.
@@ -101,6 +115,11 @@ impl ClassView {
                 count: warm.count,
                 schedule: warm.schedule.windows().map(str::to_owned).collect(),
                 max_age_hours: warm.max_age.as_hours(),
+            }),
+            budget: class.budget.as_ref().map(|budget| ClassBudgetView {
+                daily_usd: budget.daily.map(Usd::dollars),
+                monthly_usd: budget.monthly.map(Usd::dollars),
+                action: budget.action,
             }),
             services: class
                 .services

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use ecsrunner_agent::cgroups::CGROUP;
 use ecsrunner_local::probe::{self, PROBE_SUBCOMMAND};
 use ecsrunner_local::removal::{self, REMOVAL_SUBCOMMAND};
 use ecsrunner_local::task::confinement::{self, CONFINEMENT_SUBCOMMAND};
@@ -28,7 +29,8 @@ pub(crate) fn run() -> Option<ExitCode> {
         [first] if first == PROBE_SUBCOMMAND => Some(probe::main()),
         [first, removal] if first == REMOVAL_SUBCOMMAND => Some(removal::main(&removal.to_string_lossy())),
         [first, dir, confinement] if first == CONFINEMENT_SUBCOMMAND => {
-            Some(confinement::main(Path::new(dir), &confinement.to_string_lossy()))
+            let cgroup = env::var(CGROUP).ok();
+            Some(confinement::main(Path::new(dir), &confinement.to_string_lossy(), cgroup.as_deref()))
         }
         [first, dir, confinement] if first == TASK_SUBCOMMAND => {
             let exe = env::current_exe().ok().and_then(|exe| exe.into_os_string().into_string().ok());

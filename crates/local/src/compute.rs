@@ -1,6 +1,8 @@
 //! Runs tasks as processes, in place of ECS. They outlive the server.
 
 pub(crate) mod install;
+mod cgroups;
+pub(crate) use cgroups::{ClassLimits, end as end_cgroup};
 mod clean_up;
 mod exit_record;
 pub(crate) mod leftovers;
@@ -18,6 +20,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ecsrunner_agent::cgroups::TaskCgroup;
 use ecsrunner_agent::engine::Addresses;
 use ecsrunner_aws::store::Tables;
 use ecsrunner_core::decide::sweep::{SeenStatus, SeenTask};
@@ -59,6 +62,8 @@ pub(crate) struct TaskDefinition {
     pub(crate) keys: AccessKeys,
     pub(crate) limits: Limits,
     pub(crate) confinement: Confinement,
+    /// What the tasks of each class may use as a whole, if tasks have cgroups of their own.
+    pub(crate) cgroups: Option<ClassLimits>,
     /// The Docker engines of tasks, if a class has any.
     pub(crate) docker: Option<Engines>,
 }
@@ -274,6 +279,11 @@ impl Processes {
             let addresses = engines.addresses.map(|addresses| addresses.to_string());
             command.envs(addresses.map(|addresses| (environment::DOCKER_ADDRESSES, addresses)));
         }
+        if let Some(limits) = definition.cgroups.as_ref().and_then(|it| it.get(&facts.class)) {
+            let cgroup = TaskCgroup::of(dir.path());
+            cgroup.create(*limits)?;
+            command.env(cgroups::VARIABLE, cgroup.name());
+        }
         command.env("PATH", SYSTEM_PATH);
         for name in ["LANG", "ImageOS"].into_iter().chain(definition.listener_env.iter().map(String::as_str))
         {
@@ -307,12 +317,16 @@ fn task_id(token: &ClientToken) -> TaskId {
     TaskId::parse(&text).expect("a task id")
 }
 
-fn cause(status: TaskStatus) -> StopCause {
+fn cause(dir: &TaskDir, status: TaskStatus) -> StopCause {
     match status {
         TaskStatus::Ended(code) => match AgentExit::from_code(i32::from(code)) {
             Some(exit) => StopCause::Agent(exit),
             None => StopCause::Unknown(format!("exit code {code}").into()),
         },
+        // ECS's word for a container whose first process was killed so.
+        _ if dir.ran_out_of_memory() => StopCause::Unknown(
+            "OutOfMemoryError: its process was killed, and the kernel killed processes of the task for memory".into(),
+        ),
         _ => StopCause::Unknown("its process was killed".into()),
     }
 }
@@ -380,7 +394,7 @@ impl Processes {
                     if watch::is_old(&dir) {
                         continue;
                     }
-                    SeenStatus::Stopped(cause(status))
+                    SeenStatus::Stopped(cause(&dir, status))
                 }
                 Ok(TaskStatus::Unclaimed) if watch::is_starting(&dir) => SeenStatus::Pending,
                 Ok(TaskStatus::Unclaimed) => {

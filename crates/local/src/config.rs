@@ -1,23 +1,25 @@
 //! The configuration of `ecsrunner local up`: one TOML file, `docs/configuration.md`.
 
-use std::collections::{BTreeMap, HashSet};
+mod entries;
+mod github;
+mod rules;
+mod runner;
+
 use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ecsrunner_agent::engine::{Addresses, AddressesError};
-use ecsrunner_core::rules::class::{Catalogue, ClassEntry};
-use ecsrunner_core::rules::limits::Limits;
-use ecsrunner_core::rules::service::Place;
-use ecsrunner_core::rules::settings::{Settings, SettingsEntry};
-use ecsrunner_github::{ApiUrl, App, AppId, Client, Credentials, InstallationId};
+use ecsrunner_core::rules::class::Catalogue;
+use ecsrunner_core::rules::settings::Settings;
+use ecsrunner_github::{ApiUrl, Client};
 use secrecy::SecretString;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use crate::{accounts, custody, preflight};
+pub(crate) use self::entries::{DockerEntry, TasksEntry};
+use self::entries::{GitHubEntry, RunnerEntry, ServerEntry, WebhookEntry};
+use crate::{custody, preflight};
 
 /// Values from the environment, which override the file.
 #[derive(Clone, Debug, Default)]
@@ -77,108 +79,6 @@ impl fmt::Display for ConfigError {
             write!(f, "\n  {mistake}")?;
         }
         Ok(())
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GitHubEntry {
-    #[serde(default)]
-    api_url: Option<String>,
-    #[serde(default)]
-    token_file: Option<PathBuf>,
-    #[serde(default)]
-    app: Option<AppEntry>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AppEntry {
-    id: Value,
-    private_key_file: PathBuf,
-    #[serde(default)]
-    installation: Option<u64>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct WebhookEntry {
-    secret_files: Vec<PathBuf>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct ServerEntry {
-    hosts: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RunnerEntry {
-    dir: PathBuf,
-    #[serde(default)]
-    env: Vec<String>,
-    #[serde(default)]
-    users: Option<Vec<String>>,
-    #[serde(default)]
-    first_uid: Option<u32>,
-    #[serde(default)]
-    tasks: TasksEntry,
-    #[serde(default)]
-    docker: DockerEntry,
-}
-
-/// How the Docker engines of tasks are started: `[runner.docker]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct DockerEntry {
-    /// Further arguments of each `dockerd`.
-    pub(crate) dockerd_args: Vec<String>,
-    /// The addresses of containers; empty for the defaults of `dockerd`, which only one engine at once can have.
-    pub(crate) addresses: String,
-}
-
-impl Default for DockerEntry {
-    fn default() -> Self {
-        Self { dockerd_args: Vec::new(), addresses: "10.201.0.0/16".to_owned() }
-    }
-}
-
-impl DockerEntry {
-    /// Returns the addresses, if engines take their networks from any.
-    pub(crate) fn addresses(&self) -> Result<Option<Addresses>, AddressesError> {
-        if self.addresses.is_empty() { Ok(None) } else { self.addresses.parse().map(Some) }
-    }
-}
-
-/// How the tasks of this machine are confined: `[runner.tasks]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct TasksEntry {
-    /// Whether each task has its own `/tmp`, `/var/tmp` and `/dev/shm`, and can write nowhere else. By default it has,
-    /// if the server is root and this machine allows it.
-    pub(crate) private_files: Option<bool>,
-    pub(crate) no_new_privileges: bool,
-    /// Further directories that tasks can write to, and share.
-    pub(crate) writable: Vec<PathBuf>,
-    /// Processes and threads of one task.
-    pub(crate) max_processes: u64,
-    /// Open files of one process.
-    pub(crate) max_files: u64,
-    /// Memory of one process, in MiB.
-    pub(crate) max_process_memory: Option<u64>,
-}
-
-impl Default for TasksEntry {
-    fn default() -> Self {
-        Self {
-            private_files: None,
-            no_new_privileges: true,
-            writable: Vec::new(),
-            max_processes: 4_096,
-            max_files: 65_536,
-            max_process_memory: None,
-        }
     }
 }
 
@@ -319,59 +219,6 @@ impl Reader<'_> {
         value.try_into().map_err(|error: toml::de::Error| self.mistake(key, &error.message())).ok()
     }
 
-    fn settings(&mut self, mut table: Table) -> Option<Settings> {
-        // Read separately, so that a mistake in it does not hide the others.
-        let limits = match table.remove("limits") {
-            Some(limits) => self.section::<Limits>("limits", Some(limits)),
-            None => Some(Limits::default()),
-        };
-        let entry: SettingsEntry = Value::Table(table)
-            .try_into()
-            .map_err(|error: toml::de::Error| self.mistake("settings", &error.message()))
-            .ok()?;
-        let entry = SettingsEntry { limits: limits.clone().unwrap_or_default(), ..entry };
-        let settings = Settings::read(&entry)
-            .map_err(|errors| errors.iter().for_each(|error| self.mistakes.push(error.to_string())))
-            .ok();
-        limits.and(settings)
-    }
-
-    fn classes(&mut self, value: Option<Value>) -> Option<Catalogue> {
-        let table = self.section::<Table>("classes", value)?;
-        let mut entries = BTreeMap::new();
-        for (name, value) in table {
-            if let Some(entry) = self.section::<ClassEntry>(&format!("classes.{name}"), Some(value)) {
-                entries.insert(name, entry);
-            }
-        }
-        let (mut catalogue, errors) = Catalogue::read(&entries);
-        for error in errors.into_iter().chain(catalogue.keep_fit(Place::OneMachine)) {
-            self.mistake("classes", &error);
-        }
-        if entries.is_empty() {
-            self.mistake("classes", &"at least one class is needed");
-        }
-        Some(catalogue)
-    }
-
-    fn check_warm(&mut self, catalogue: &Catalogue, settings: &Settings) {
-        if let Some(mistake) = catalogue.check_warm(settings.limits.max_warm) {
-            self.mistake("classes", &mistake);
-        }
-    }
-
-    /// Maps labels to classes, as `[labels]` says.
-    fn mapped(&mut self, value: Option<Value>, classes: Option<Catalogue>) -> Option<Catalogue> {
-        let mut classes = classes?;
-        if let Some(value) = value {
-            let labels = self.section::<BTreeMap<String, String>>("labels", Some(value))?;
-            for error in classes.map_labels(&labels) {
-                self.mistake("labels", &error);
-            }
-        }
-        Some(classes)
-    }
-
     fn hosts(&mut self, value: Option<Value>) -> Vec<String> {
         let entry = value.map(|value| self.section::<ServerEntry>("server", Some(value)));
         let hosts = entry.flatten().unwrap_or_default().hosts;
@@ -385,158 +232,6 @@ impl Reader<'_> {
             self.mistake("server.hosts", &what);
         }
         hosts
-    }
-
-    fn api_url(&mut self, github: Option<&GitHubEntry>, overrides: &Overrides) -> Option<ApiUrl> {
-        let (key, text) = match (&overrides.github_api_url, github.and_then(|github| github.api_url.as_ref()))
-        {
-            (Some(url), _) => ("GITHUB_API_URL", url.as_str()),
-            (None, Some(url)) => ("github.api_url", url.as_str()),
-            (None, None) => ("github.api_url", "https://api.github.com"),
-        };
-        ApiUrl::parse(text).map_err(|error| self.mistake(key, &error)).ok()
-    }
-
-    fn credentials(&mut self, github: &GitHubEntry) -> Option<Credentials> {
-        match (&github.token_file, &github.app) {
-            (Some(file), None) => {
-                Some(Credentials::Token(SecretString::from(self.secret("github.token_file", file)?)))
-            }
-            (None, Some(app)) => self.app(app),
-            _ => {
-                self.mistake("github", &"either `token_file` or `app` is expected");
-                None
-            }
-        }
-    }
-
-    fn client(&mut self, api_url: ApiUrl, credentials: &Credentials) -> Option<Client> {
-        Client::new(api_url, credentials)
-            .map_err(|error| {
-                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-                self.mistake("github", &format_args!("{error}{}", cause.unwrap_or_default()));
-            })
-            .ok()
-    }
-
-    fn app(&mut self, app: &AppEntry) -> Option<Credentials> {
-        let id = match &app.id {
-            Value::Integer(id) => id.to_string(),
-            Value::String(id) => id.clone(),
-            other => {
-                self.mistake("github.app.id", &format_args!("`{other}` is neither a number nor a string"));
-                return None;
-            }
-        };
-        let id = AppId::parse(&id).map_err(|error| self.mistake("github.app.id", &error)).ok();
-        let private_key = self.secret("github.app.private_key_file", &app.private_key_file);
-        Some(Credentials::App(App {
-            id: id?,
-            private_key: SecretString::from(private_key?),
-            installation: app.installation.map(InstallationId::new),
-        }))
-    }
-
-    fn webhook_secrets(&mut self, webhook: &WebhookEntry, overrides: &Overrides) -> Vec<SecretString> {
-        let (key, files) = match &overrides.webhook_secret_file {
-            Some(file) => ("ECSRUNNER_WEBHOOK_SECRET_FILE", vec![file.clone()]),
-            None => ("webhook.secret_files", webhook.secret_files.clone()),
-        };
-        if files.is_empty() {
-            self.mistake(key, &"at least one file with a webhook secret is needed");
-        }
-        let secrets: Vec<_> = files.iter().filter_map(|file| self.secret(key, file)).collect();
-        secrets.into_iter().map(SecretString::from).collect()
-    }
-
-    /// Reads a secret from a file, without the newline that editors add at the end.
-    fn secret(&mut self, key: &str, file: &Path) -> Option<String> {
-        let path = self.path(file);
-        let opened = File::open(&path).and_then(|file| Ok((file.metadata()?, io::read_to_string(file)?)));
-        if let Ok((metadata, _)) = &opened
-            && let Err(untrusted) = custody::check_secret(&path, metadata)
-        {
-            self.mistake(key, &untrusted);
-            return None;
-        }
-        if opened.is_ok() && custody::is_open_to_everyone(&path) {
-            self.exposed.push(path.clone());
-        }
-        match opened.map(|(_, text)| text) {
-            Ok(text) if text.trim().is_empty() => {
-                self.mistake(key, &format_args!("{} is empty", path.display()));
-                None
-            }
-            Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
-            Err(error) => {
-                self.mistake(key, &format_args!("{} cannot be read: {error}", path.display()));
-                None
-            }
-        }
-    }
-
-    fn check_tasks(&mut self, tasks: &TasksEntry) {
-        for (key, value, least) in [
-            ("max_processes", Some(tasks.max_processes), 64),
-            ("max_files", Some(tasks.max_files), 256),
-            ("max_process_memory", tasks.max_process_memory, 256),
-        ] {
-            if let Some(value) = value.filter(|value| *value < least) {
-                let what = format_args!(
-                    "{value} is too few for the official runner itself: at least {least} is expected"
-                );
-                self.mistake(&format!("runner.tasks.{key}"), &what);
-            }
-        }
-        for dir in &tasks.writable {
-            if !dir.is_absolute() || !dir.is_dir() {
-                let what =
-                    format_args!("`{}` is not an existing directory with an absolute path", dir.display());
-                self.mistake("runner.tasks.writable", &what);
-            }
-        }
-    }
-
-    fn check_users(&mut self, runner: &RunnerEntry, max_runners: Option<u32>) {
-        if runner.first_uid == Some(0) {
-            self.mistake("runner.first_uid", &"0 is root: a user id above all accounts is expected");
-        }
-        let Some(users) = &runner.users else { return };
-        if runner.first_uid.is_some() {
-            self.mistake("runner", &"either `users` or `first_uid` is expected, not both");
-        }
-        let mut seen = HashSet::new();
-        for name in users.iter().filter(|name| !seen.insert(name.as_str())) {
-            self.mistake("runner.users", &format_args!("`{name}` is named twice"));
-        }
-        let named = u32::try_from(seen.len()).unwrap_or(u32::MAX);
-        if let Some(needed) = max_runners.filter(|needed| named < *needed) {
-            let s = if named == 1 { " is" } else { "s are" };
-            let command = accounts::command(needed);
-            let what = format_args!(
-                "{named} account{s} named, but limits.max_runners is {needed}: name {needed} accounts (create \
-                 them with `{command}`), or lower limits.max_runners"
-            );
-            self.mistake("runner.users", &what);
-        }
-    }
-
-    fn check_runner_dir(&mut self, dir: &Path) {
-        preflight::check_characters("runner.dir", dir, &mut self.mistakes);
-        let listener = dir.join(LISTENER);
-        if !listener.is_file() {
-            let what =
-                format_args!("{} does not exist: an unpacked actions/runner is expected", listener.display());
-            self.mistake("runner.dir", &what);
-        } else if listener.canonicalize().ok() != dir.canonicalize().ok().map(|dir| dir.join(LISTENER)) {
-            // The listener uses the directory above its executable as its root.
-            let what = format_args!(
-                "{} is behind a symbolic link, as after a self-update of the runner: a freshly unpacked \
-                 actions/runner is expected",
-                listener.display()
-            );
-            self.mistake("runner.dir", &what);
-        }
     }
 
     /// Resolves a relative path against the directory of the configuration file.

@@ -12,7 +12,7 @@ use ecsrunner_engine::ports::store::Store;
 use nix::sys::signal::Signal;
 use tracing::warn;
 
-use crate::compute::{DOCKER, leftovers};
+use crate::compute::{DOCKER, end_cgroup, leftovers};
 use crate::embedded::Embedded;
 use crate::state_dir::StateDir;
 use crate::task::{TaskDir, TaskStatus};
@@ -67,6 +67,9 @@ pub fn kill_tasks(state: &Path) {
                 warn!(task = %dir.path().display(), %error, "a task's Docker engine could not be removed");
             }
             leftovers::kill_all(dir.path(), None);
+            if let Err(error) = end_cgroup(&dir) {
+                warn!(task = %dir.path().display(), %error, "a task's cgroup could not be removed");
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use ecsrunner_agent::cgroups::{CGROUP, TaskCgroup};
 use ecsrunner_agent::engine::Keeper;
 use ecsrunner_core::id::{ServiceName, TaskId, TaskName};
 use ecsrunner_core::wire::environment;
@@ -38,6 +39,7 @@ const DESCRIPTION: &str = "task.json";
 const CLAIM: &str = "claim";
 const ALIVE: &str = "alive";
 const EXIT: &str = "exit";
+const MEMORY_KILL: &str = "out-of-memory";
 const LOG: &str = "agent.log";
 
 /// The fixed description of a task.
@@ -96,8 +98,8 @@ impl TaskDir {
     }
 
     /// Returns the files that server and agent keep here, whether they exist or not.
-    pub(crate) fn files(&self) -> [PathBuf; 5] {
-        [DESCRIPTION, CLAIM, ALIVE, EXIT, LOG].map(|name| self.0.join(name))
+    pub(crate) fn files(&self) -> [PathBuf; 6] {
+        [DESCRIPTION, CLAIM, ALIVE, EXIT, MEMORY_KILL, LOG].map(|name| self.0.join(name))
     }
 
     pub(crate) fn describe(&self, description: &Description) -> io::Result<()> {
@@ -136,6 +138,18 @@ impl TaskDir {
             Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(true),
             Err((_, errno)) => Err(errno.into()),
         }
+    }
+
+    /// Keeps that the kernel killed processes of this task for lack of memory, once its cgroup is gone.
+    pub(crate) fn note_memory_kill(&self) -> io::Result<()> {
+        write_whole(&self.0.join(MEMORY_KILL), b"")
+    }
+
+    /// Whether the kernel killed processes of this task, whose agent is lost, for lack of memory.
+    pub(crate) fn ran_out_of_memory(&self) -> bool {
+        // In this order, because it is noted before the cgroup is removed.
+        TaskCgroup::of(&self.0).memory_kills().is_some_and(|kills| kills > 0)
+            || self.0.join(MEMORY_KILL).exists()
     }
 
     /// Claims the task for this process. Returns true only for the first claim.
@@ -201,6 +215,11 @@ pub fn run(
         Ok(confinement) => confinement,
         Err(error) => return failed("read how it is confined", &error.into()),
     };
+    // Before anything is started, so that all of the task is in it.
+    let cgroup = lookup(CGROUP).map(|name| TaskCgroup::named(&name.to_string_lossy()));
+    if let Some(Err(error)) = cgroup.map(|cgroup| cgroup.join()) {
+        return failed("enter its cgroup", &error);
+    }
     // A Docker engine cannot work in what confines a job.
     let engine_dir = lookup(environment::DOCKER_DIR).map(PathBuf::from);
     let start = |engine: &PathBuf| Keeper::start(executable, engine, confinement.engine_view(&dir.0));

@@ -1,5 +1,7 @@
 //! `ecsrunner local up`: runs everything on one machine until a signal stops it.
 
+mod cgroups;
+
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -87,6 +89,7 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
     let limit = max_connections();
     let state = StateDir::open(&options.state)?;
     let confinement = confinement(&config, &options.executable, &users, &state)?;
+    let cgroups = cgroups::limits(&config, &options.executable, &confinement, &users, &state)?;
     warn_of_busy_accounts(&users, &state);
     let database = Embedded::open(&state.database())?;
     let tables = Tables::of(&config.settings.deployment, "local");
@@ -116,6 +119,7 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
         keys,
         limits: config.settings.limits.clone(),
         confinement,
+        cgroups,
         docker,
     };
     let processes = Processes::new(state.tasks(), definition, task_events)?;
@@ -266,9 +270,9 @@ fn confinement(
         read,
         limits,
     };
-    let Err(error) = wanted.try_out(executable, &state.probe_dir()?) else { return Ok(wanted) };
+    let Err(error) = wanted.try_out(executable, &state.probe_dir()?, None) else { return Ok(wanted) };
     let without = Confinement { private_files: false, ..wanted.clone() };
-    without.try_out(executable, &state.probe_dir()?).context("tasks cannot be confined")?;
+    without.try_out(executable, &state.probe_dir()?, None).context("tasks cannot be confined")?;
     if tasks.private_files == Some(true) {
         bail!("runner.tasks.private_files: this machine does not allow tasks mounts of their own ({error})");
     }

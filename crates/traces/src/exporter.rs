@@ -298,6 +298,65 @@ mod tests {
         }
     }
 
+    /// What is logged.
+    #[derive(Clone, Default)]
+    struct Logged(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Logged {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn whatever_fails_is_logged_with_its_count_and_without_headers_and_path() {
+        let logged = Logged::default();
+        let writer = logged.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let _until_the_end = tracing::subscriber::set_default(subscriber);
+        let jobs = [finished(), finished()];
+        let soon = || Instant::now() + Duration::from_millis(200);
+        let (listener, refusing) = listen().await;
+        drop(listener);
+        let (_hanging, hangs) = listen().await;
+        for address in [refusing, hangs] {
+            assert_eq!(exporter(&address).export(&jobs, soon()).await.dropped, 2);
+        }
+        let partial = ExportTracePartialSuccess { rejected_spans: 3, error_message: "Bearer abc".to_owned() };
+        let partial = ExportTraceServiceResponse { partial_success: Some(partial) }.encode_to_vec();
+        let mut taken = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", partial.len()).into_bytes();
+        taken.extend(partial);
+        for (answer, dropped) in [
+            (b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 10\r\n\r\nBearer abc".to_vec(), 1),
+            (b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n".to_vec(), 1),
+            (taken, 1),
+        ] {
+            assert_eq!(export_to(&answer).await.0, dropped);
+        }
+        let log = String::from_utf8(logged.0.lock().unwrap().clone()).unwrap();
+        let ours: Vec<&str> = log.lines().filter(|line| line.contains(" ecsrunner_traces")).collect();
+        for (line, told) in ours.iter().zip([
+            "dropped=2 error=\"http://127.0.0.1:",
+            "did not answer in time",
+            "answered 401",
+            "answered 503",
+            "spans=3",
+        ]) {
+            assert!(line.contains(told), "{told}: {log}");
+        }
+        assert_eq!(ours.len(), 5, "{log}");
+        assert!(!log.contains("abc") && !log.contains("v1/traces"), "{log}");
+    }
+
     #[test]
     fn neither_headers_nor_the_path_are_shown() {
         let shown = format!("{:?}", exporter("127.0.0.1:1"));

@@ -36,6 +36,7 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
                 service_dir: self.raw(SERVICE_DIR).map(|_| self.directory(SERVICE_DIR)),
                 docker: self.docker(),
                 in_task: self.raw(BOOT_OWNER).is_none(),
+                cgroup: self.optional(CGROUP),
                 metadata: self.optional(METADATA),
                 capacity_provider: self.optional(CAPACITY_PROVIDER),
                 limits: Limits {

@@ -107,7 +107,7 @@ fn dockerd(order: &Order) -> io::Result<Command> {
         .arg(host(&Path::new("/run").join(mounts::DEFAULT_SOCKET)))
         // Another driver asks the machine's systemd, which knows the processes of this namespace by other ids.
         .arg("--exec-opt=native.cgroupdriver=cgroupfs")
-        .arg(format!("--cgroup-parent=/{}", Order::cgroup(&order.dir)));
+        .arg(format!("--cgroup-parent=/{}", Order::containers(&order.dir)));
     // The machine's own `daemon.json` is for the machine's own engine.
     let file = order.dir.join("daemon.json");
     fs::write(&file, "{}")?;

@@ -17,10 +17,11 @@ use nix::sys::prctl;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use serde::{Deserialize, Serialize};
 
+use super::api;
 use super::first::{END_LIMIT, SPACE_SUBCOMMAND};
 use super::network::{self, Network};
 use super::order::Order;
-use super::{api, cgroups};
+use crate::cgroups;
 use crate::mounts::make_new;
 use crate::processes;
 use crate::signals::wait;
@@ -206,7 +207,7 @@ fn give(order: &Order) -> io::Result<()> {
 /// Removes what outlasts the processes of a directory's engine. Reads nothing that a job could have changed.
 pub(super) fn remove_rest(dir: &Path) -> io::Result<()> {
     let removed = network::remove(dir);
-    let (cgroup, deadline) = (Order::cgroup(dir), Instant::now() + KILL_LIMIT);
+    let (cgroup, deadline) = (Order::containers(dir), Instant::now() + KILL_LIMIT);
     // Processes that were killed leave it only when the kernel has ended them.
     while !cgroups::remove(&cgroup) {
         if Instant::now() >= deadline {
@@ -214,6 +215,8 @@ pub(super) fn remove_rest(dir: &Path) -> io::Result<()> {
         }
         thread::sleep(LOOK);
     }
+    // Where the task itself is in the cgroup above, its agent still is, and the server removes it.
+    cgroups::remove(&Order::cgroup(dir));
     removed
 }
 

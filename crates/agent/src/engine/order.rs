@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::network::Addresses;
+use crate::cgroups::TaskCgroup;
 
 /// How an engine sees the files of this machine. On one machine a task has a `/tmp` of its
 /// own, and its engine must see the same one: a job passes paths to it.
@@ -54,10 +55,14 @@ impl Order {
         dir.join("dockerd.log")
     }
 
-    /// The cgroup of all containers of this engine. No other engine of the machine has this name.
+    /// The cgroup of this engine's task. No other task of the machine has this name.
     pub(crate) fn cgroup(dir: &Path) -> String {
-        let task = dir.parent().and_then(Path::file_name).unwrap_or_default();
-        format!("ecsrunner-{}", task.to_string_lossy())
+        TaskCgroup::of(dir.parent().unwrap_or(dir)).name().to_owned()
+    }
+
+    /// The cgroup of all containers of this engine.
+    pub(crate) fn containers(dir: &Path) -> String {
+        format!("{}/containers", Self::cgroup(dir))
     }
 
     pub(crate) fn write(&self) -> io::Result<()> {

@@ -64,6 +64,20 @@ impl Cgroup {
         })
     }
 
+    /// Finds the cgroup of a task on one machine, by its name below `mount`; `None` if it does not exist.
+    pub(super) fn of_task(mount: &Path, name: &str) -> Option<Self> {
+        let with = |dir: PathBuf, file: &str| Some(dir).filter(|dir| dir.join(file).is_file());
+        if mount.join("cgroup.controllers").is_file() {
+            return with(mount.join(name), "memory.current").map(Self::V2);
+        }
+        let of_controller = |controller: &str, file: &str| with(mount.join(controller).join(name), file);
+        Some(Self::V1 {
+            memory: of_controller("memory", "memory.usage_in_bytes")?,
+            cpu: of_controller("cpu", "cpu.stat"),
+            cpuacct: of_controller("cpuacct", "cpuacct.usage"),
+        })
+    }
+
     pub(super) fn read(&self) -> Reading {
         match self {
             Self::V2(dir) => Reading {
@@ -195,6 +209,25 @@ mod tests {
             ("sys/fs/cgroup/ecs/t/c/memory.current", "1\n"),
         ]);
         assert_eq!(Cgroup::find(v2.path()), Some(Cgroup::V2(v2.path().join("sys/fs/cgroup/ecs/t/c"))));
+    }
+
+    #[test]
+    fn a_task_of_one_machine_is_measured_by_its_own_cgroup_and_never_by_the_machines() {
+        let v1 = tree(&[
+            ("memory/memory.usage_in_bytes", "9\n"),
+            ("cpuacct/cpuacct.usage", "9\n"),
+            ("memory/ecsrunner-1/memory.usage_in_bytes", "500\n"),
+        ]);
+        let memory = v1.path().join("memory/ecsrunner-1");
+        let expected = Cgroup::V1 { memory, cpu: None, cpuacct: None };
+        assert_eq!(Cgroup::of_task(v1.path(), "ecsrunner-1"), Some(expected));
+        assert_eq!(Cgroup::of_task(v1.path(), "ecsrunner-2"), None);
+        let v2 = tree(&[("cgroup.controllers", ""), ("ecsrunner-1/memory.current", "1\n")]);
+        assert_eq!(
+            Cgroup::of_task(v2.path(), "ecsrunner-1"),
+            Some(Cgroup::V2(v2.path().join("ecsrunner-1")))
+        );
+        assert_eq!(Cgroup::of_task(v2.path(), "ecsrunner-2"), None);
     }
 
     #[test]

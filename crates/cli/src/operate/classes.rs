@@ -5,13 +5,16 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use ecsrunner_api::class::ClassView;
+use ecsrunner_api::budget::{BudgetOf, BudgetView};
+use ecsrunner_api::class::{ClassBudgetView, ClassView};
+use ecsrunner_core::rules::budget::Usd;
 use ecsrunner_core::rules::class::{Catalogue, ClassEntry, ClassError, Compute};
 use ecsrunner_core::rules::cost::PRICES_AS_OF;
 use ecsrunner_core::rules::service::Place;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::costs::told_budgets;
 use crate::arguments::{CheckClasses, ListClasses};
 use crate::deployment::Deployment;
 use crate::exit::Failure;
@@ -20,12 +23,21 @@ use crate::output::{self, Rows, or_none, print, say};
 #[derive(Serialize)]
 struct Document {
     classes: Vec<ClassView>,
+    /// What was spent of the classes' budgets; empty for a file, of which nothing runs.
+    budgets: Vec<BudgetView>,
     prices_as_of: &'static str,
 }
 
 pub(super) async fn list(arguments: &ListClasses) -> Result<(), Failure> {
     let deployment = Deployment::connect(&arguments.target).await?;
-    show(deployment.classes().await?, arguments.format.json)
+    let classes = deployment.classes().await?;
+    // Without a class that has one, nothing is read.
+    let mut budgets = match classes.iter().any(|class| class.budget.is_some()) {
+        true => deployment.budgets().await?.budgets,
+        false => Vec::new(),
+    };
+    budgets.retain(|budget| budget.of == BudgetOf::Class);
+    show(classes, budgets, arguments.format.json)
 }
 
 /// Checks a catalogue in the form of Terraform's `runner_class_sizes`, and reports every mistake in it.
@@ -55,7 +67,7 @@ pub(super) fn check(arguments: &CheckClasses) -> Result<(), Failure> {
         }
     }
     if mistakes.is_empty() {
-        return show(ClassView::all(&catalogue), arguments.format.json);
+        return show(ClassView::all(&catalogue), Vec::new(), arguments.format.json);
     }
     Err(mistaken(&arguments.file, &mistakes))
 }
@@ -96,9 +108,9 @@ pub(super) fn read(file: &Path) -> Result<String, Failure> {
     read.with_context(|| format!("{} cannot be read", file.display())).map_err(Failure::usage)
 }
 
-fn show(classes: Vec<ClassView>, json: bool) -> Result<(), Failure> {
+fn show(classes: Vec<ClassView>, budgets: Vec<BudgetView>, json: bool) -> Result<(), Failure> {
     if json {
-        output::print_json(&Document { classes, prices_as_of: PRICES_AS_OF })?;
+        output::print_json(&Document { classes, budgets, prices_as_of: PRICES_AS_OF })?;
         return Ok(());
     }
     let for_people = output::is_for_people();
@@ -117,6 +129,7 @@ fn show(classes: Vec<ClassView>, json: bool) -> Result<(), Failure> {
                 print(&format!("services of {}: {}\n", class.name, services.join(", ")))?;
             }
         }
+        print(&told_budgets(&budgets))?;
         print(&format!(
             "\nper hour at list prices of us-east-1, {PRICES_AS_OF}; * marks the default class\n"
         ))?;
@@ -136,6 +149,7 @@ fn text(classes: &[ClassView], for_people: bool) -> String {
         "PER HOUR>",
         "LABELS",
         "WARM>",
+        "BUDGET",
     ]);
     for class in classes {
         let own = class.labels.iter().filter(|label| !is_built_in(label));
@@ -154,9 +168,17 @@ fn text(classes: &[ClassView], for_people: bool) -> String {
                 .map_or_else(|| "unknown".to_owned(), |usd| format!("${usd:.3}")),
             or_none(Some(own.as_str()).filter(|own| !own.is_empty())),
             or_none(class.warm.as_ref().map(|warm| warm.count.to_string()).as_deref()),
+            or_none(class.budget.as_ref().map(limits).as_deref()),
         ]);
     }
     rows.text(for_people)
+}
+
+/// The limits of a budget, such as `$5.00 a day, $80.00 a month: hold`.
+fn limits(budget: &ClassBudgetView) -> String {
+    let periods = [(budget.daily_usd, "day"), (budget.monthly_usd, "month")];
+    let limits = periods.iter().filter_map(|(usd, period)| Some(format!("{} a {period}", Usd::of((*usd)?))));
+    format!("{}: {}", limits.collect::<Vec<_>>().join(", "), budget.action.as_str())
 }
 
 fn is_arch(label: &str) -> bool {

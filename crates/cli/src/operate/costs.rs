@@ -84,7 +84,7 @@ pub(super) async fn costs(arguments: &CostsArguments) -> Result<(), Failure> {
 }
 
 /// Lists what was spent of each budget; empty if there is none.
-fn told_budgets(budgets: &[BudgetView]) -> String {
+pub(super) fn told_budgets(budgets: &[BudgetView]) -> String {
     if budgets.is_empty() {
         return String::new();
     }

@@ -8,6 +8,37 @@ use crate::testbed::{Setup, Testbed, bounded};
 const SMALL: [&str; 2] = ["self-hosted", "class:small"];
 
 #[tokio::test]
+async fn the_budget_of_a_class_is_listed_with_what_was_spent_of_it() {
+    bounded(async {
+        let classes = "[classes.small]\ncpu = 512\nmemory = 1024\nbudget = { daily_usd = 5, monthly_usd = 80.5, action = \"hold\" }\n\
+                       [classes.large]\ncpu = 4096\nmemory = 8192\n";
+        // That of the deployment is none of a class.
+        let top = "budget = { daily_usd = 100 }";
+        let testbed = Testbed::set_up(Setup { top, classes, ..Setup::default() }).await;
+        let server = testbed.serve().await;
+        testbed.github.submit_one(&SMALL, 100).await;
+        server.api().until("the runner to be gone", |api| api.runners_in("gone").len() == 1).await;
+        let told = output(&server, &["classes", "list"]).await;
+        let told = String::from_utf8(told.stdout).unwrap();
+        let cells: Vec<_> = told.lines().map(|line| line.rsplit('\t').next().unwrap()).collect();
+        assert_eq!(cells, ["—", "$5.00 a day, $80.50 a month: hold"], "{told}");
+        let listed = json_of(&server, &["classes", "list", "--json"]).await;
+        let expected = json!({"daily_usd": 5.0, "monthly_usd": 80.5, "action": "hold"});
+        assert_eq!((&listed["classes"][0]["budget"], &listed["classes"][1]["budget"]), (&json!(null), &expected));
+        let cost = &server.api().listed().await.runners[0]["cost_usd"];
+        let budgets = listed["budgets"].as_array().unwrap();
+        for (budget, (period, limit)) in budgets.iter().zip([("day", 5.0), ("month", 80.5)]) {
+            assert_eq!((&budget["of"], &budget["name"]), (&json!("class"), &json!("small")), "{listed}");
+            assert_eq!((&budget["period"], &budget["limit_usd"]), (&json!(period), &json!(limit)));
+            let difference = budget["spent_usd"].as_f64().unwrap() - cost.as_f64().unwrap();
+            assert!(difference.abs() < 1e-6, "{budget} {cost}");
+        }
+        assert_eq!(budgets.len(), 2, "{listed}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_spent_budget_holds_the_next_job_back_and_everything_says_so() {
     bounded(async {
         // Less than the least that a task costs.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::testbed::processes::has_cgroups;
 use crate::testbed::{LIMIT, REPOSITORY, Setup, Testbed, bounded, job_ids};
 
 /// The `PATH` of the server's tasks.
@@ -66,6 +67,22 @@ jobs:
           docker run -d --name stays --network jobs base:1 /bin/busybox sleep 300
           touch MEET/ready
           sleep 300
+"#;
+
+/// A job with a container whose three processes have 1900 MiB each, at the same time.
+const GREEDY: &str = r#"
+name: ci
+on: push
+jobs:
+  build:
+    runs-on: [self-hosted, 'class:images']
+    steps:
+      - run: |
+          mkdir -p image/bin
+          cp "$(command -v busybox)" image/bin/busybox
+          tar -C image -c . | docker import - base:1
+          docker run --rm base:1 /bin/busybox sh -c 'for i in 1 2 3; do
+              (/bin/busybox dd if=/dev/zero bs=1900M count=1 || echo "ended with $?" >&2) | /bin/busybox sleep 5 & done; wait' 2>&1
 "#;
 
 /// Whether an engine can be started here, with an image to run.
@@ -195,6 +212,49 @@ async fn an_engine_ends_though_the_server_and_its_agent_are_killed() {
         let server = testbed.serve().await;
         until_nothing_is_left(&testbed, "10.222.").await;
         server.terminate().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn containers_count_to_the_memory_of_their_task() {
+    if !has_engine() || !has_cgroups() {
+        return;
+    }
+    bounded(async {
+        let mut testbed = with_engines("10.224.0.0/20").await;
+        let classes = testbed.classes().replace("cpu = 4096\nmemory = 8192", "cpu = 2048\nmemory = 4096");
+        testbed.reconfigure(classes.leak());
+        let server = testbed.serve().await;
+        let job = submit(&testbed, GREEDY).await[0];
+        assert_eq!(testbed.github.wait_for(job, "completed").await["conclusion"], "success");
+        let log = testbed.github.log(job).await;
+        assert!(log.contains("ended with 137"), "{log}");
+        until_nothing_is_left(&testbed, "10.224.").await;
+        testbed.ends_with_nothing_left(server).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_task_of_which_nothing_can_live_because_a_container_filled_its_memory_is_told_so() {
+    if !has_engine() || !has_cgroups() {
+        return;
+    }
+    bounded(async {
+        let mut testbed = with_engines("10.225.0.0/20").await;
+        let classes = testbed.classes().replace("cpu = 4096\nmemory = 8192", "cpu = 2048\nmemory = 4096");
+        testbed.reconfigure(classes.leak());
+        let server = testbed.serve().await;
+        let (before, _) = GREEDY.split_once("          docker run").unwrap();
+        // The kernel can neither drop a file system in memory nor end it by a kill.
+        let fill = "          docker run --rm --tmpfs /full:size=6g base:1 /bin/busybox dd if=/dev/zero of=/full/file bs=1M count=5000\n";
+        submit(&testbed, &format!("{before}{fill}")).await;
+        let api = server.api().until("the runner to be gone", |api| api.runners_in("gone").len() == 1).await;
+        let runner = api.runners[0].to_string();
+        assert!(runner.contains("out_of_memory") || runner.contains("\"oom_kills\":"), "{runner}");
+        until_nothing_is_left(&testbed, "10.225.").await;
+        testbed.ends_with_nothing_left(server).await;
     })
     .await;
 }

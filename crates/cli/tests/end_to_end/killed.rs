@@ -85,7 +85,8 @@ async fn killed_while_jobs_end_the_next_server_cleans_up_after_them() {
     bounded(async {
         let testbed = Testbed::set_up(Setup::default()).await;
         let server = testbed.serve().await;
-        testbed.github.submit(&SMALL, 3, 700, Value::Null).await;
+        // Long enough for the third to begin before the first ends, on a busy machine too.
+        testbed.github.submit(&SMALL, 3, 4_000, Value::Null).await;
         server.api().until("3 jobs to run", |api| api.runners_in("busy").len() == 3).await;
         testbed.github.faults(json!({"webhooks": {"hold": true}})).await;
         testbed.github.wait("webhooks_idle=true").await;

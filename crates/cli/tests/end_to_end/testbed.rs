@@ -4,7 +4,7 @@
 mod api;
 mod events;
 mod github;
-mod processes;
+pub(crate) mod processes;
 mod server;
 mod signing;
 
@@ -147,6 +147,10 @@ impl Testbed {
         self.fake.url()
     }
 
+    pub(crate) fn classes(&self) -> &'static str {
+        self.setup.classes
+    }
+
     /// Writes the configuration with other classes, for a server that starts later.
     pub(crate) fn reconfigure(&mut self, classes: &'static str) {
         self.setup.classes = classes;
@@ -209,6 +213,7 @@ impl Testbed {
         let github = self.github.wait("unregistered=true").await;
         assert_eq!(github["registrations"], serde_json::json!([]));
         server.terminate().await;
+        assert_eq!(processes::with_cgroup(&self.state().join("tasks")), [""; 0]);
         assert_eq!(self.left().await, Left { processes: 0, boot_items: 0, open_records: 0 });
     }
 
@@ -240,7 +245,7 @@ impl Testbed {
 impl Drop for Testbed {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            tell(self.dir.path());
+            tell(&self.dir.path().join("server.log"));
         }
         processes::end_all(&self.state().join("tasks"));
     }

@@ -25,6 +25,7 @@ use crate::eventually;
 use crate::github::GitHub;
 use crate::logs::Logs;
 use crate::task_events;
+use crate::traces::{Collector, HEADERS};
 use crate::webhook::random_hex;
 
 /// How long each status of a task lasts.
@@ -36,6 +37,7 @@ pub(crate) struct Chain {
     pub(crate) ecs: Arc<FakeEcs>,
     pub(crate) builds: FakeBuilds,
     pub(crate) github: GitHub,
+    pub(crate) collector: Collector,
     pub(crate) store: DynamoStore,
     pub(crate) queues: Queues,
     pub(crate) webhook_secret: String,
@@ -59,14 +61,28 @@ impl Chain {
         let ecs = Arc::new(FakeEcs::start(ecs_options()).await.unwrap());
         let builds = FakeBuilds::start().await;
         let github = GitHub::start(&setting.webhook_url, &webhook_secret).await;
+        let collector = Collector::start().await;
         let store = deployment::make_tables(&aws).await;
-        let fakes = Fakes { ecs: ecs.url(), builds: builds.url(), github: github.url() };
+        let fakes =
+            Fakes { ecs: ecs.url(), builds: builds.url(), github: github.url(), collector: collector.url() };
         let queues = deployment::make(&aws, &setting.archive, [&older_secret, &webhook_secret], &fakes).await;
         // The task ends with the test's runtime.
         drop(tokio::spawn(task_events::carry(Arc::clone(&ecs), aws.clone())));
         let secrets = Mutex::default();
-        let chain =
-            Self { setting, aws, ecs, builds, github, store, queues, webhook_secret, older_secret, secrets };
+        let chain = Self {
+            setting,
+            aws,
+            ecs,
+            builds,
+            github,
+            collector,
+            store,
+            queues,
+            webhook_secret,
+            older_secret,
+            secrets,
+        };
+        chain.keep_secret("the headers of the OTLP endpoint", HEADERS.split_once('=').unwrap().1);
         chain.keep_secret("the webhook secret", &chain.webhook_secret);
         chain.keep_secret("the webhook secret before", &chain.older_secret);
         chain.keep_secret("the function's AWS secret", &chain.setting.aws_secret);

@@ -12,6 +12,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::aws::{ACCESS_KEY, ACCOUNT, Aws, EVENTS, REGION, SECRETS, SQS, SSM};
+use crate::traces::{HEADERS, HEADERS_SECRET};
 
 /// The deployment's name. `cargo xtask test chain` makes the template publish to its bus.
 pub(crate) const DEPLOYMENT: &str = "chain";
@@ -53,6 +54,8 @@ pub(crate) struct Fakes<'a> {
     /// CodeBuild and ECR.
     pub(crate) builds: &'a str,
     pub(crate) github: &'a str,
+    /// The endpoint of traces.
+    pub(crate) collector: &'a str,
 }
 
 /// Creates the deployment except its tables.
@@ -107,6 +110,8 @@ async fn make_secrets(aws: &Aws, webhook_secrets: [&str; 2]) {
         let input = json!({"Name": name, "SecretString": value.to_string()});
         aws.call(SECRETS, "CreateSecret", input).await;
     }
+    let headers = json!({"Name": HEADERS_SECRET, "SecretString": HEADERS});
+    aws.call(SECRETS, "CreateSecret", headers).await;
 }
 
 async fn make_parameters(aws: &Aws, queues: &Queues) {
@@ -155,6 +160,8 @@ async fn make_functions(aws: &Aws, archive: &Path, fakes: &Fakes<'_>) -> Value {
         "AWS_ENDPOINT_URL_ECS": fakes.ecs,
         "AWS_ENDPOINT_URL_CODEBUILD": fakes.builds,
         "AWS_ENDPOINT_URL_ECR": fakes.builds,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": fakes.collector,
+        "ECSRUNNER_OTLP_HEADERS_SECRET": HEADERS_SECRET,
     });
     let made = make_function(aws, archive, FUNCTION, control_plane, fakes).await;
     let questions = json!({"ECSRUNNER_ANSWERS_QUESTIONS": "1"});

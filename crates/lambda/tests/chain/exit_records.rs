@@ -8,6 +8,8 @@ use std::io::Write;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use ecsrunner_core::records::wait::Part;
+use ecsrunner_core::wire::exit_record::ExitRecord;
+use ecsrunner_core::wire::peaks::Peaks;
 use ecsrunner_world::ecs::TaskView;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -16,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::chain::Chain;
 use crate::deployment::FUNCTION;
+use crate::traces;
 
 pub(crate) async fn the_log_of_the_task_explains_its_jobs_wait(chain: &Chain, task: &TaskView, runner: &str) {
     let log = std::fs::read_to_string(chain.setting.dir.join("logs/agent.log")).unwrap();
@@ -24,6 +27,11 @@ pub(crate) async fn the_log_of_the_task_explains_its_jobs_wait(chain: &Chain, ta
     let before = chain.gone_runner(runner).await;
     let unknown = before.wait().expect("its job started").unknown();
     assert!(before.times.agent.is_none() && !unknown.is_zero(), "{before:?}");
+
+    // What this machine measures is not known: these values are what the agent could have measured.
+    let peaks = Peaks::from_values([20, 10, 5, 300 << 20, 400 << 20, 7 << 20, 1].map(Some));
+    let record = ExitRecord::read(record).unwrap().unwrap().with_peaks(Some(peaks)).to_line().unwrap();
+    let record = record.as_str();
 
     // Another task's log says nothing about this runner.
     let other = "f".repeat(32);
@@ -36,7 +44,9 @@ pub(crate) async fn the_log_of_the_task_explains_its_jobs_wait(chain: &Chain, ta
     let parts =
         [Part::Container, Part::HandOver, Part::Agent, Part::Listener, Part::Session, Part::Assignment];
     assert!(parts.iter().all(|part| wait.part(*part).is_some()) && wait.unknown() < unknown, "{wait:?}");
-    assert!(after.times.agent.unwrap().runner_version.is_some());
+    assert!(after.times.agent.as_ref().unwrap().runner_version.is_some());
+    assert_eq!(after.times.agent.as_ref().and_then(|agent| agent.peaks), Some(peaks));
+    traces::a_job_is_one_trace(chain, runner).await;
 
     // The same record again changes nothing, and is no error.
     let version = after.version;

@@ -24,6 +24,7 @@ mod github;
 mod logs;
 mod runner;
 mod task_events;
+mod traces;
 mod webhook;
 
 mod dead_letters;
@@ -135,6 +136,7 @@ async fn run(chain: Rc<Chain>) {
     part!(chain: operator::an_operator_asks_github_without_its_credentials).await;
     part!(chain: life::nothing_is_left).await;
     part!(chain: life::the_metrics_add_up).await;
+    part!(chain: traces::a_trace_that_was_refused_is_counted).await;
     part!(chain: images::the_runners_image_is_built_tried_and_named).await;
     part!(chain: images::a_build_that_fails_is_shown_and_runners_start_from_the_image_before).await;
     part!(chain: secrets::no_secret_is_in_a_log_a_task_or_an_event).await;

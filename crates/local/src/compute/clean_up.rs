@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::modes::PRIVATE_FILE;
 use super::removal::Removal;
-use super::{DOCKER, LITTER, Processes, leftovers, watch};
+use super::{DOCKER, LITTER, Processes, cgroups, leftovers, watch};
 use crate::task::confinement::public_directories;
 use crate::task::{Description, TaskDir};
 
@@ -106,21 +106,28 @@ impl Processes {
         self.removals.end(&description.task);
     }
 
-    /// Kills a task's processes, and waits until its Docker engine has ended. Returns whether all have. Without a turn:
-    /// an engine that does not end keeps no other task's files.
+    /// Kills a task's processes, waits until its Docker engine has ended, and removes its cgroup. Returns whether all
+    /// have ended. Without a turn: an engine that does not end keeps no other task's files.
     async fn end_processes(&self, dir: &TaskDir, uid: Option<u32>, is_ours: bool) -> io::Result<bool> {
-        if !is_ours {
-            return Ok(true);
+        // Before anything removes the cgroup, as the clean-up after an engine does.
+        cgroups::note_kills(dir)?;
+        if is_ours {
+            let path = dir.path().to_owned();
+            let killed = tokio::task::spawn_blocking(move || leftovers::kill_all(&path, uid));
+            killed.await.map_err(io::Error::other)?;
+            let engine = Some(dir.path().join(DOCKER)).filter(|engine| engine.exists());
+            // After the job's processes, which could start containers.
+            let removal = engine.map(|engine| Removal { engine: Some(engine), ..Removal::default() });
+            if let Some(removal) = removal
+                && !removal.run(&self.definition.executable).await?
+            {
+                return Ok(false);
+            }
         }
-        let path = dir.path().to_owned();
-        let killed = tokio::task::spawn_blocking(move || leftovers::kill_all(&path, uid));
-        killed.await.map_err(io::Error::other)?;
-        let engine = dir.path().join(DOCKER);
-        if !engine.exists() {
-            return Ok(true);
-        }
-        // After the job's processes, which could start containers.
-        Removal { engine: Some(engine), ..Removal::default() }.run(&self.definition.executable).await
+        // After the engine, whose keeper is in it. No other task has this cgroup.
+        let dir = dir.clone();
+        tokio::task::spawn_blocking(move || cgroups::end(&dir)).await.map_err(io::Error::other)??;
+        Ok(true)
     }
 
     /// Has removed what an ended task still has, if anything is due.

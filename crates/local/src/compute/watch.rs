@@ -58,9 +58,9 @@ impl Processes {
     async fn ended(self, dir: TaskDir, description: Description, status: TaskStatus) {
         self.tell_exit(&dir, &description);
         // A new runner may need this one's user. But a job can leave so many files that their removal takes minutes.
-        let cleaning = tokio::spawn(self.clone().clean_up(dir, description.clone()));
+        let cleaning = tokio::spawn(self.clone().clean_up(dir.clone(), description.clone()));
         let _either = tokio::time::timeout(USUAL_CLEAN_UP, cleaning).await;
-        self.tell(&description, STOPPED, TaskChange::Stopped(cause(status)), TaskTimes::default());
+        self.tell(&description, STOPPED, TaskChange::Stopped(cause(&dir, status)), TaskTimes::default());
     }
 }
 

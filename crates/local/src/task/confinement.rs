@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
+use ecsrunner_agent::cgroups::{CGROUP, TaskCgroup};
 use ecsrunner_agent::engine::View;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
@@ -62,8 +63,11 @@ impl Confinement {
         if self.no_new_privileges {
             prctl::set_no_new_privs()?;
         }
-        // Where /proc is read-only, the kernel's own choice remains.
-        let _best_effort = fs::write("/proc/self/oom_score_adj", OOM_SCORE);
+        // Docker gives containers the default. Beside them the agent would be killed in place of a container.
+        if docker_socket.is_none() {
+            // Where /proc is read-only, the kernel's own choice remains.
+            let _best_effort = fs::write("/proc/self/oom_score_adj", OOM_SCORE);
+        }
         self.limits.set(own_user)
     }
 }
@@ -74,17 +78,24 @@ impl Confinement {
         if self.private_files { mounts::engine_view(dir, &self.read) } else { View::default() }
     }
 
-    /// Tries the confinement in a process of `executable`, with `dir` in place of a task's directory.
+    /// Tries the confinement in a process of `executable`, with `dir` in place of a task's directory. The process enters
+    /// `cgroup` first.
     ///
     /// # Errors
     ///
     /// This machine does not allow it. The error is the system's.
-    pub(crate) fn try_out(&self, executable: &Path, dir: &Path) -> io::Result<()> {
+    pub(crate) fn try_out(
+        &self,
+        executable: &Path,
+        dir: &Path,
+        cgroup: Option<&TaskCgroup>,
+    ) -> io::Result<()> {
         let output = Command::new(executable)
             .arg(CONFINEMENT_SUBCOMMAND)
             .arg(dir)
             .arg(serde_json::to_string(self)?)
             .env_clear()
+            .envs(cgroup.map(|cgroup| (CGROUP, cgroup.name())))
             .stdin(Stdio::null())
             .output()?;
         if output.status.success() {
@@ -94,11 +105,13 @@ impl Confinement {
     }
 }
 
-/// Enters a confinement, writes why it cannot to standard error, and ends.
+/// Enters a cgroup, if one is named, and a confinement, writes why it cannot to standard error, and ends.
 #[must_use]
-pub fn main(dir: &Path, confinement: &str) -> ExitCode {
+pub fn main(dir: &Path, confinement: &str, cgroup: Option<&str>) -> ExitCode {
     let confinement: Result<Confinement, _> = serde_json::from_str(confinement);
-    match confinement.map_err(io::Error::from).and_then(|it| it.enter(dir, true, None)) {
+    let entered = cgroup.map_or(Ok(()), |name| TaskCgroup::named(name).join());
+    let confined = entered.and_then(|()| Ok(confinement?)).and_then(|it| it.enter(dir, true, None));
+    match confined {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _told = writeln!(io::stderr(), "{error}");

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use ecsrunner_agent::cgroups::{TaskCgroup, TaskCgroupLimits};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -16,6 +17,7 @@ pub(super) fn end_all(tasks: &Path) {
         // Else its networks would be left.
         let deadline = Instant::now() + Duration::from_secs(60);
         let _left = ecsrunner_agent::engine::clean_up(&task.path().join("docker"), deadline);
+        let _left = TaskCgroup::of(&task.path()).end(deadline);
     }
     // The listener and the processes that it has started.
     for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -32,6 +34,21 @@ pub(super) fn agent(task: &Path) -> Option<Pid> {
     // The id may now belong to another process.
     let arguments = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     String::from_utf8_lossy(&arguments).contains(task.to_str()?).then_some(Pid::from_raw(pid))
+}
+
+/// Returns the tasks of a directory that have a cgroup.
+pub(super) fn with_cgroup(tasks: &Path) -> Vec<String> {
+    let names = TaskCgroup::tasks_with_one().into_iter();
+    names.filter(|task| tasks.join(task).exists()).collect()
+}
+
+/// Whether this machine lets this process give tasks cgroups of their own.
+pub(crate) fn has_cgroups() -> bool {
+    let cgroup = TaskCgroup::of(Path::new(&format!("test-{}", std::process::id())));
+    let limits = TaskCgroupLimits { memory: Some(1 << 30), processes: 100, cpu: 1024 };
+    let created = nix::unistd::geteuid().is_root().then(|| cgroup.create(limits));
+    cgroup.end(Instant::now()).unwrap();
+    matches!(created, Some(Ok(())))
 }
 
 /// Kills a process, if it is still running.

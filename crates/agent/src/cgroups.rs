@@ -1,5 +1,10 @@
-//! The cgroups of an engine's containers: what lets containers have limits, and the removal of
-//! cgroups, which outlast containers that were killed.
+//! Cgroups on one machine: one for each task, which bounds the task as a whole, and within it one for the containers of
+//! its Docker engine.
+//!
+//! They are at the top of the kernel's tree, not in the cgroup of the server: with version 2 a cgroup that has
+//! processes of its own, such as that of a systemd service, cannot limit cgroups below it.
+
+mod task;
 
 use std::fs;
 use std::io;
@@ -8,22 +13,30 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 
 use crate::mounts::make_new;
+pub use task::{TaskCgroup, TaskCgroupLimits};
 
-const CGROUPS: &str = "/sys/fs/cgroup";
+/// The variable that gives an agent the name of its task's cgroup.
+pub const CGROUP: &str = "ECSRUNNER_CGROUP";
+
+/// Where the kernel mounts its cgroups.
+pub(crate) const CGROUPS: &str = "/sys/fs/cgroup";
 /// How deep containers nest their cgroups.
 const MAX_DEPTH: u32 = 8;
 
 /// How often processes are moved before they are too many. Each round finds those that others have started meanwhile.
 const MAX_ROUNDS: u32 = 50;
 
-/// Lets containers have limits where this process is in a container with cgroups of its own
+/// Lets cgroups have limits where this process is in a container with cgroups of its own
 /// (version 2): the kernel allows controllers below a cgroup only if no process is directly in
 /// it. Docker's own image for an engine in a container does the same.
 ///
 /// Only a process of the container's own namespace of processes can do it: the kernel shows
 /// others the id 0, which means the process that writes it.
-pub(super) fn delegate() -> io::Result<()> {
-    let root = Path::new(CGROUPS);
+pub(crate) fn delegate() -> io::Result<()> {
+    delegate_below(Path::new(CGROUPS))
+}
+
+fn delegate_below(root: &Path) -> io::Result<()> {
     // A machine's own topmost cgroup has no type, and no such rule.
     if !root.join("cgroup.type").exists() {
         return Ok(());
@@ -52,7 +65,7 @@ fn delegate_in(root: &Path, mut enable: impl FnMut() -> io::Result<()>) -> io::R
 }
 
 /// Removes a cgroup and all below it, from each hierarchy. Returns whether it is gone: one with processes stays.
-pub(super) fn remove(name: &str) -> bool {
+pub(crate) fn remove(name: &str) -> bool {
     remove_from(Path::new(CGROUPS), name)
 }
 
