@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use ecsrunner_agent::engine::{Addresses, AddressesError};
+use ecsrunner_agent::{AddressesError, engine, network};
 use ecsrunner_core::rules::class::{Catalogue, ClassEntry};
 use ecsrunner_core::rules::limits::Limits;
 use ecsrunner_core::rules::service::Place;
@@ -49,6 +50,8 @@ pub struct Config {
     pub(crate) tasks: TasksEntry,
     /// How the Docker engines of tasks are started.
     pub(crate) docker: DockerEntry,
+    /// The network namespaces of tasks.
+    pub(crate) network: NetworkEntry,
     /// Names of hosts under which the API may be reached, besides this machine's own.
     pub hosts: Vec<String>,
     /// Files with secrets that every user of this machine can read.
@@ -126,6 +129,8 @@ struct RunnerEntry {
     tasks: TasksEntry,
     #[serde(default)]
     docker: DockerEntry,
+    #[serde(default)]
+    network: NetworkEntry,
 }
 
 /// How the Docker engines of tasks are started: `[runner.docker]`.
@@ -146,9 +151,41 @@ impl Default for DockerEntry {
 
 impl DockerEntry {
     /// Returns the addresses, if engines take their networks from any.
-    pub(crate) fn addresses(&self) -> Result<Option<Addresses>, AddressesError> {
+    pub(crate) fn addresses(&self) -> Result<Option<engine::Addresses>, AddressesError> {
         if self.addresses.is_empty() { Ok(None) } else { self.addresses.parse().map(Some) }
     }
+}
+
+/// The network namespaces of tasks whose class declares services: `[runner.network]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct NetworkEntry {
+    /// The addresses of tasks; empty if no task is to have a namespace.
+    pub(crate) addresses: String,
+    /// What these tasks reach on this machine's loopback.
+    pub(crate) loopback: Vec<String>,
+}
+
+impl Default for NetworkEntry {
+    fn default() -> Self {
+        Self { addresses: "10.202.0.0/16".to_owned(), loopback: Vec::new() }
+    }
+}
+
+impl NetworkEntry {
+    /// Returns the addresses, if tasks are to have namespaces.
+    pub(crate) fn addresses(&self) -> Result<Option<network::Addresses>, AddressesError> {
+        if self.addresses.is_empty() { Ok(None) } else { self.addresses.parse().map(Some) }
+    }
+
+    /// Returns the addresses on loopback. Those that are none were refused when the configuration was read.
+    pub(crate) fn loopback(&self) -> impl Iterator<Item = SocketAddr> {
+        self.loopback.iter().filter_map(|text| on_loopback(text))
+    }
+}
+
+fn on_loopback(text: &str) -> Option<SocketAddr> {
+    text.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback() && address.port() != 0)
 }
 
 /// How the tasks of this machine are confined: `[runner.tasks]`.
@@ -285,6 +322,7 @@ impl Reader<'_> {
             if let Err(error) = runner.docker.addresses() {
                 self.mistake("runner.docker.addresses", &error);
             }
+            self.check_network(runner, classes.as_ref());
             self.check_users(runner, settings.as_ref().map(|settings| settings.limits.max_runners));
         }
         let runner = runner?;
@@ -300,6 +338,7 @@ impl Reader<'_> {
             first_uid: runner.first_uid.unwrap_or(FIRST_UID),
             tasks: runner.tasks,
             docker: runner.docker,
+            network: runner.network,
             exposed: std::mem::take(&mut self.exposed),
             hosts,
         })
@@ -494,6 +533,27 @@ impl Reader<'_> {
                     format_args!("`{}` is not an existing directory with an absolute path", dir.display());
                 self.mistake("runner.tasks.writable", &what);
             }
+        }
+    }
+
+    fn check_network(&mut self, runner: &RunnerEntry, classes: Option<&Catalogue>) {
+        for text in runner.network.loopback.iter().filter(|text| on_loopback(text).is_none()) {
+            let what = format_args!(
+                "`{text}` is no address on loopback: an address with a port is expected, such as `127.0.0.1:3128`"
+            );
+            self.mistake("runner.network.loopback", &what);
+        }
+        let has_engines = classes.is_some_and(|classes| !preflight::engines(classes).is_empty());
+        match (runner.network.addresses(), runner.docker.addresses()) {
+            (Err(error), _) => self.mistake("runner.network.addresses", &error),
+            (Ok(Some(own)), Ok(Some(of_engines))) if has_engines => {
+                let (network, prefix) = of_engines.network();
+                if own.overlaps(network, prefix) {
+                    let what = format_args!("{own} overlaps runner.docker.addresses: other addresses are expected");
+                    self.mistake("runner.network.addresses", &what);
+                }
+            }
+            _ => {}
         }
     }
 

@@ -33,6 +33,7 @@ use crate::brake::Brake;
 use crate::compute::{Engines, Processes, TaskDefinition};
 use crate::config::Config;
 use crate::embedded::Embedded;
+use crate::namespaces;
 use crate::machine::{self, NoQueue, OsRandomness, SystemClock, random};
 use crate::preflight;
 use crate::server::{self, App, Shared};
@@ -105,6 +106,10 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
     };
 
     let docker = docker(&config)?;
+    let (namespaces, own_ports) = match namespaces::find(&config, &options.executable) {
+        Ok(namespaces) => (namespaces, None),
+        Err(reason) => (None, Some(reason)),
+    };
     let (task_events, heard) = mpsc::unbounded_channel();
     let definition = TaskDefinition {
         executable: options.executable,
@@ -117,6 +122,7 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
         limits: config.settings.limits.clone(),
         confinement,
         docker,
+        namespaces,
     };
     let processes = Processes::new(state.tasks(), definition, task_events)?;
     let repositories = polled(&config.settings.policy.repositories, options.poll);
@@ -164,7 +170,7 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
     if options.poll {
         services.spawn(poll(app, repositories));
     }
-    attach::leave(&state, &url_of(address), &token, &options.config)?;
+    attach::leave(&state, &url_of(address), &token, &options.config, own_ports)?;
     // Before `ready`: from then on every signal must have its handler.
     let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     ready(address);

@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::modes::PRIVATE_FILE;
 use super::removal::Removal;
-use super::{DOCKER, LITTER, Processes, leftovers, watch};
+use super::{DOCKER, LITTER, NETWORK, Processes, leftovers, watch};
 use crate::task::confinement::public_directories;
 use crate::task::{Description, TaskDir};
 
@@ -106,7 +106,8 @@ impl Processes {
         self.removals.end(&description.task);
     }
 
-    /// Kills a task's processes, and waits until its Docker engine has ended. Returns whether all have. Without a turn:
+    /// Kills a task's processes, and waits until its Docker engine and its network namespace have ended. Returns whether
+    /// all have. Without a turn:
     /// an engine that does not end keeps no other task's files.
     async fn end_processes(&self, dir: &TaskDir, uid: Option<u32>, is_ours: bool) -> io::Result<bool> {
         if !is_ours {
@@ -115,12 +116,13 @@ impl Processes {
         let path = dir.path().to_owned();
         let killed = tokio::task::spawn_blocking(move || leftovers::kill_all(&path, uid));
         killed.await.map_err(io::Error::other)?;
-        let engine = dir.path().join(DOCKER);
-        if !engine.exists() {
+        let [engine, network] =
+            [DOCKER, NETWORK].map(|name| Some(dir.path().join(name)).filter(|path| path.exists()));
+        if engine.is_none() && network.is_none() {
             return Ok(true);
         }
         // After the job's processes, which could start containers.
-        Removal { engine: Some(engine), ..Removal::default() }.run(&self.definition.executable).await
+        Removal { engine, network, ..Removal::default() }.run(&self.definition.executable).await
     }
 
     /// Has removed what an ended task still has, if anything is due.
@@ -139,6 +141,6 @@ impl Processes {
         // The description goes after all that a job shaped: without it, no later removal would go on.
         let mut directories = LITTER.map(|name| dir.path().join(name)).to_vec();
         directories.extend(watch::is_old(dir).then(|| dir.path().to_owned()));
-        Removal { engine: None, user, shared, directories }
+        Removal { engine: None, network: None, user, shared, directories }
     }
 }
