@@ -42,9 +42,10 @@ pub(crate) fn forward_by_rules_alone() -> io::Result<()> {
 
 fn listed(table: &str, is_meant: impl Fn(&str) -> bool) -> io::Result<Vec<Vec<String>>> {
     let rules = run("iptables", &["-w", LOCK_SECS, "-t", table, "-S"])?;
-    let words = rules.lines().filter_map(|line| line.strip_prefix("-A ")).map(|rule| {
-        rule.split(' ').map(|word| word.trim_matches('"').to_owned()).collect::<Vec<String>>()
-    });
+    let words = rules
+        .lines()
+        .filter_map(|line| line.strip_prefix("-A "))
+        .map(|rule| rule.split(' ').map(|word| word.trim_matches('"').to_owned()).collect::<Vec<String>>());
     Ok(words.filter(|words| comment_of(words).is_some_and(&is_meant)).collect())
 }
 

@@ -58,12 +58,12 @@ use ecsrunner_core::wire::exit::AgentExit;
 
 pub use crate::addresses::AddressesError;
 pub use crate::config::{Config, ConfigError};
-pub use crate::keepers::Keepers;
 use crate::container_hook::{CONTAINER_HOOK_SUBCOMMAND, container_hook};
 use crate::ending::Ending;
 use crate::engine::first::{FIRST_SUBCOMMAND, SPACE_SUBCOMMAND};
 use crate::engine::keeper::KEEPER_SUBCOMMAND;
 use crate::hook::{HOOK_SUBCOMMAND, hook};
+pub use crate::keepers::Keepers;
 use crate::life::Life;
 use crate::listener::LISTENER_SUBCOMMAND;
 use crate::log::Log;

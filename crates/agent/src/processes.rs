@@ -5,8 +5,8 @@
 //! of the job becomes its child.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;

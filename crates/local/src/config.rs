@@ -549,7 +549,8 @@ impl Reader<'_> {
             (Ok(Some(own)), Ok(Some(of_engines))) if has_engines => {
                 let (network, prefix) = of_engines.network();
                 if own.overlaps(network, prefix) {
-                    let what = format_args!("{own} overlaps runner.docker.addresses: other addresses are expected");
+                    let what =
+                        format_args!("{own} overlaps runner.docker.addresses: other addresses are expected");
                     self.mistake("runner.network.addresses", &what);
                 }
             }

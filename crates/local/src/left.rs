@@ -68,7 +68,8 @@ pub fn kill_tasks(state: &Path) {
             }
             leftovers::kill_all(dir.path(), None);
             let network = dir.path().join(NETWORK);
-            if let Err(error) = if network.exists() { network::clean_up(&network, deadline) } else { Ok(()) } {
+            if let Err(error) = if network.exists() { network::clean_up(&network, deadline) } else { Ok(()) }
+            {
                 warn!(task = %dir.path().display(), %error, "a task's network namespace could not be removed");
             }
         }

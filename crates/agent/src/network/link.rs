@@ -131,7 +131,8 @@ pub(super) fn forward() -> io::Result<bool> {
         return Ok(false);
     }
     firewall::forward_by_rules_alone()?;
-    let failed = |error: io::Error| io::Error::new(error.kind(), format!("{FORWARD} cannot be written: {error}"));
+    let failed =
+        |error: io::Error| io::Error::new(error.kind(), format!("{FORWARD} cannot be written: {error}"));
     fs::write(FORWARD, "1").map(|()| true).map_err(failed)
 }
 

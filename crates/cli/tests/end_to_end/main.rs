@@ -19,6 +19,7 @@ mod isolation;
 mod job_logs;
 mod killed;
 mod limits;
+mod namespaces;
 mod one_job;
 mod operator;
 mod previous;

@@ -4,8 +4,12 @@ use super::Check;
 use crate::deployment::{Deployment, LocalServer};
 
 pub(super) async fn look(server: &LocalServer, deployment: &Deployment) -> Vec<Check> {
-    let mut checks =
-        vec![answers(server).await, configuration(deployment).await, state_directory(server), secrets(server)];
+    let mut checks = vec![
+        answers(server).await,
+        configuration(deployment).await,
+        state_directory(server),
+        secrets(server),
+    ];
     checks.extend(services(server, deployment));
     checks
 }
@@ -78,7 +82,9 @@ fn services(server: &LocalServer, deployment: &Deployment) -> Option<Check> {
         Err(failure) => return Some(Check::unknown(NAME, &failure)),
     };
     Some(match &attachment.own_ports {
-        None => Check::ok(NAME, "each task has a network namespace, where services have their declared ports"),
+        None => {
+            Check::ok(NAME, "each task has a network namespace, where services have their declared ports")
+        }
         Some(reason) => Check::warning(
             NAME,
             format_args!(
