@@ -76,6 +76,7 @@ impl Namespace {
     fn make(order: &Order, dir: &Path) -> io::Result<(Self, Told)> {
         let routes = Routes::read()?;
         let mtu = routes.mtu().unwrap_or(DEFAULT_MTU).to_string();
+        let ping_groups = link::ping_groups();
         let machine = File::open(OWN_NETWORK)?;
         let enter = |network: &File| setns(network, CloneFlags::CLONE_NEWNET).map_err(io::Error::from);
         unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| {
@@ -87,7 +88,7 @@ impl Namespace {
         let switched_on = link::forward()?;
         let link = Link::take(order.addresses, dir, &routes, &file)?;
         enter(&file)?;
-        let inside = link.set_up_inside(order.addresses, &mtu).and_then(|()| doors(order));
+        let inside = link.set_up_inside(order.addresses, &mtu, &ping_groups).and_then(|()| doors(order));
         enter(&machine)?;
         let doors = inside?;
         link.set_up_outside(dir, &mtu)?;

@@ -21,6 +21,8 @@ const PREFIX: &str = "ecsn";
 pub(super) const INNER: &str = "eth0";
 const FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
 const UNPRIVILEGED_PORTS: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+/// Which groups may use `ping` without a privilege.
+const PING_GROUPS: &str = "/proc/sys/net/ipv4/ping_group_range";
 
 /// The devices of one namespace. Of its four addresses, the second is the machine's and the third the namespace's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,15 +80,17 @@ impl Link {
 
     /// Sets up the namespace, in a process that is in it. Nothing from outside reaches a port of the task, and the task
     /// reaches no other task, also where this machine's rules would let it.
-    pub(super) fn set_up_inside(self, addresses: Addresses, mtu: &str) -> io::Result<()> {
+    /// `ping_groups` are the machine's.
+    pub(super) fn set_up_inside(self, addresses: Addresses, mtu: &str, ping_groups: &str) -> io::Result<()> {
         run("ip", &["link", "set", "dev", "lo", "up"])?;
         firewall::insert(&Self::inner_rules(addresses), INNER)?;
         run("ip", &["link", "set", "dev", INNER, "addrgenmode", "none", "mtu", mtu])?;
         run("ip", &["address", "add", &format!("{}/30", self.inner()), "dev", INNER])?;
         run("ip", &["link", "set", "dev", INNER, "up"])?;
         run("ip", &["route", "add", "default", "via", &self.outer().to_string()])?;
-        // Where it cannot be written, a service with such a port gets another one.
+        // Where they cannot be written, a service with a low port gets another one, and `ping` takes a privilege.
         let _best_effort = fs::write(UNPRIVILEGED_PORTS, "0");
+        let _best_effort = fs::write(PING_GROUPS, ping_groups);
         Ok(())
     }
 
@@ -122,6 +126,11 @@ impl Link {
     pub(super) fn inner(self) -> Ipv4Addr {
         Ipv4Addr::from_bits(self.base + 2)
     }
+}
+
+/// Returns which groups may use `ping` in the network of this process.
+pub(super) fn ping_groups() -> String {
+    fs::read_to_string(PING_GROUPS).unwrap_or_default()
 }
 
 /// Has the machine forward packets of IPv4, if it does not. It then forwards what a rule accepts, and nothing else: a
