@@ -14,11 +14,9 @@ use secrecy::SecretString;
 
 use crate::agent_dir::{AgentDir, HookCommands, Rules, Verdict};
 use crate::config::{Limits, Supervision};
-use crate::container_hook::CONTAINER_HOOK_SUBCOMMAND;
 use crate::ending::{Cause, Ending};
 use crate::engine::Engine;
 use crate::gauge::Gauge;
-use crate::hook::HOOK_SUBCOMMAND;
 use crate::judge::ListenerEnd;
 use crate::keepers::Keepers;
 use crate::life::{Life, Step};
@@ -26,7 +24,7 @@ use crate::lines::{Hint, Hints};
 use crate::listener::{self, Account, Containers, Listener};
 use crate::log::Log;
 use crate::network::Network;
-use crate::note::{COMPLETED_HOOK_SUBCOMMAND, Notes};
+use crate::note::Notes;
 use crate::output::Outputs;
 use crate::phase::Phase;
 use crate::processes::{self, Status};
@@ -59,11 +57,7 @@ pub(crate) fn supervise(
     let rules = Rules::from(taken.item);
     let group = account.as_ref().map(|account| account.gid);
     let executable = config.executable.as_str();
-    let hooks = HookCommands {
-        job_started: [executable, HOOK_SUBCOMMAND],
-        job_completed: notes.are_wanted().then_some([executable, COMPLETED_HOOK_SUBCOMMAND]),
-        container: [executable, CONTAINER_HOOK_SUBCOMMAND],
-    };
+    let hooks = HookCommands::of(executable, notes.are_wanted());
     let dir = AgentDir::create(&config.agent_dir, &rules, &hooks, group)?;
     let engine = match is_needed {
         true => Engine::start(config, keepers.engine, account.as_ref(), signals, log)?,

@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// How much one may print. A job could have made any number of rules and addresses.
 const OUTPUT_LIMIT_BYTES: usize = 16 * 1024 * 1024;
 
-/// The devices of this process's network.
+/// The devices of the network that the mounts of this process show.
 pub(crate) const DEVICES: &str = "/sys/class/net";
 
 /// Runs a program to its end, and returns what it printed.
@@ -83,9 +83,10 @@ pub(crate) fn devices_with(address: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// Whether there is a device of this name.
+/// Whether there is a device of this name in the network of this thread. Mounts of `/sys` can show another network.
 pub(crate) fn is_device(name: &str) -> bool {
-    Path::new(DEVICES).join(name).exists()
+    let listed = fs::read_to_string("/proc/thread-self/net/dev").unwrap_or_default();
+    listed.lines().filter_map(|line| line.split_once(':')).any(|(device, _)| device.trim() == name)
 }
 
 #[cfg(test)]

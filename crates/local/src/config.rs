@@ -1,13 +1,11 @@
 //! The configuration of `ecsrunner local up`: one TOML file, `docs/configuration.md`.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use ecsrunner_agent::{AddressesError, engine, network};
 use ecsrunner_core::rules::class::{Catalogue, ClassEntry};
 use ecsrunner_core::rules::limits::Limits;
 use ecsrunner_core::rules::service::Place;
@@ -18,7 +16,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use crate::{accounts, custody, preflight};
+use crate::custody;
+use runner::RunnerEntry;
+pub(crate) use runner::{DockerEntry, LISTENER, NetworkEntry, TasksEntry};
+
+mod runner;
 
 /// Values from the environment, which override the file.
 #[derive(Clone, Debug, Default)]
@@ -115,113 +117,6 @@ struct ServerEntry {
     hosts: Vec<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RunnerEntry {
-    dir: PathBuf,
-    #[serde(default)]
-    env: Vec<String>,
-    #[serde(default)]
-    users: Option<Vec<String>>,
-    #[serde(default)]
-    first_uid: Option<u32>,
-    #[serde(default)]
-    tasks: TasksEntry,
-    #[serde(default)]
-    docker: DockerEntry,
-    #[serde(default)]
-    network: NetworkEntry,
-}
-
-/// How the Docker engines of tasks are started: `[runner.docker]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct DockerEntry {
-    /// Further arguments of each `dockerd`.
-    pub(crate) dockerd_args: Vec<String>,
-    /// The addresses of containers; empty for the defaults of `dockerd`, which only one engine at once can have.
-    pub(crate) addresses: String,
-}
-
-impl Default for DockerEntry {
-    fn default() -> Self {
-        Self { dockerd_args: Vec::new(), addresses: "10.201.0.0/16".to_owned() }
-    }
-}
-
-impl DockerEntry {
-    /// Returns the addresses, if engines take their networks from any.
-    pub(crate) fn addresses(&self) -> Result<Option<engine::Addresses>, AddressesError> {
-        if self.addresses.is_empty() { Ok(None) } else { self.addresses.parse().map(Some) }
-    }
-}
-
-/// The network namespaces of tasks whose class declares services: `[runner.network]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct NetworkEntry {
-    /// The addresses of tasks; empty if no task is to have a namespace.
-    pub(crate) addresses: String,
-    /// What these tasks reach on this machine's loopback.
-    pub(crate) loopback: Vec<String>,
-}
-
-impl Default for NetworkEntry {
-    fn default() -> Self {
-        Self { addresses: "10.202.0.0/16".to_owned(), loopback: Vec::new() }
-    }
-}
-
-impl NetworkEntry {
-    /// Returns the addresses, if tasks are to have namespaces.
-    pub(crate) fn addresses(&self) -> Result<Option<network::Addresses>, AddressesError> {
-        if self.addresses.is_empty() { Ok(None) } else { self.addresses.parse().map(Some) }
-    }
-
-    /// Returns the addresses on loopback. Those that are none were refused when the configuration was read.
-    pub(crate) fn loopback(&self) -> impl Iterator<Item = SocketAddr> {
-        self.loopback.iter().filter_map(|text| on_loopback(text))
-    }
-}
-
-fn on_loopback(text: &str) -> Option<SocketAddr> {
-    text.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback() && address.port() != 0)
-}
-
-/// How the tasks of this machine are confined: `[runner.tasks]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct TasksEntry {
-    /// Whether each task has its own `/tmp`, `/var/tmp` and `/dev/shm`, and can write nowhere else. By default it has,
-    /// if the server is root and this machine allows it.
-    pub(crate) private_files: Option<bool>,
-    pub(crate) no_new_privileges: bool,
-    /// Further directories that tasks can write to, and share.
-    pub(crate) writable: Vec<PathBuf>,
-    /// Processes and threads of one task.
-    pub(crate) max_processes: u64,
-    /// Open files of one process.
-    pub(crate) max_files: u64,
-    /// Memory of one process, in MiB.
-    pub(crate) max_process_memory: Option<u64>,
-}
-
-impl Default for TasksEntry {
-    fn default() -> Self {
-        Self {
-            private_files: None,
-            no_new_privileges: true,
-            writable: Vec::new(),
-            max_processes: 4_096,
-            max_files: 65_536,
-            max_process_memory: None,
-        }
-    }
-}
-
-/// The listener in an unpacked actions/runner.
-pub(crate) const LISTENER: &str = "bin/Runner.Listener";
-
 /// Above the ids that distributions give to people and services, below 65534 (nobody).
 const FIRST_UID: u32 = 61_000;
 
@@ -316,14 +211,11 @@ impl Reader<'_> {
             runner
         });
         if let Some(runner) = &runner {
-            self.check_runner_dir(&runner.dir);
-            preflight::check_variables(&runner.env, &mut self.mistakes);
-            self.check_tasks(&runner.tasks);
-            if let Err(error) = runner.docker.addresses() {
-                self.mistake("runner.docker.addresses", &error);
-            }
-            self.check_network(runner, classes.as_ref());
-            self.check_users(runner, settings.as_ref().map(|settings| settings.limits.max_runners));
+            self.check_runner(
+                runner,
+                classes.as_ref(),
+                settings.as_ref().map(|settings| settings.limits.max_runners),
+            );
         }
         let runner = runner?;
         Some(Config {
@@ -511,92 +403,6 @@ impl Reader<'_> {
                 self.mistake(key, &format_args!("{} cannot be read: {error}", path.display()));
                 None
             }
-        }
-    }
-
-    fn check_tasks(&mut self, tasks: &TasksEntry) {
-        for (key, value, least) in [
-            ("max_processes", Some(tasks.max_processes), 64),
-            ("max_files", Some(tasks.max_files), 256),
-            ("max_process_memory", tasks.max_process_memory, 256),
-        ] {
-            if let Some(value) = value.filter(|value| *value < least) {
-                let what = format_args!(
-                    "{value} is too few for the official runner itself: at least {least} is expected"
-                );
-                self.mistake(&format!("runner.tasks.{key}"), &what);
-            }
-        }
-        for dir in &tasks.writable {
-            if !dir.is_absolute() || !dir.is_dir() {
-                let what =
-                    format_args!("`{}` is not an existing directory with an absolute path", dir.display());
-                self.mistake("runner.tasks.writable", &what);
-            }
-        }
-    }
-
-    fn check_network(&mut self, runner: &RunnerEntry, classes: Option<&Catalogue>) {
-        for text in runner.network.loopback.iter().filter(|text| on_loopback(text).is_none()) {
-            let what = format_args!(
-                "`{text}` is no address on loopback: an address with a port is expected, such as `127.0.0.1:3128`"
-            );
-            self.mistake("runner.network.loopback", &what);
-        }
-        let has_engines = classes.is_some_and(|classes| !preflight::engines(classes).is_empty());
-        match (runner.network.addresses(), runner.docker.addresses()) {
-            (Err(error), _) => self.mistake("runner.network.addresses", &error),
-            (Ok(Some(own)), Ok(Some(of_engines))) if has_engines => {
-                let (network, prefix) = of_engines.network();
-                if own.overlaps(network, prefix) {
-                    let what =
-                        format_args!("{own} overlaps runner.docker.addresses: other addresses are expected");
-                    self.mistake("runner.network.addresses", &what);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn check_users(&mut self, runner: &RunnerEntry, max_runners: Option<u32>) {
-        if runner.first_uid == Some(0) {
-            self.mistake("runner.first_uid", &"0 is root: a user id above all accounts is expected");
-        }
-        let Some(users) = &runner.users else { return };
-        if runner.first_uid.is_some() {
-            self.mistake("runner", &"either `users` or `first_uid` is expected, not both");
-        }
-        let mut seen = HashSet::new();
-        for name in users.iter().filter(|name| !seen.insert(name.as_str())) {
-            self.mistake("runner.users", &format_args!("`{name}` is named twice"));
-        }
-        let named = u32::try_from(seen.len()).unwrap_or(u32::MAX);
-        if let Some(needed) = max_runners.filter(|needed| named < *needed) {
-            let s = if named == 1 { " is" } else { "s are" };
-            let command = accounts::command(needed);
-            let what = format_args!(
-                "{named} account{s} named, but limits.max_runners is {needed}: name {needed} accounts (create \
-                 them with `{command}`), or lower limits.max_runners"
-            );
-            self.mistake("runner.users", &what);
-        }
-    }
-
-    fn check_runner_dir(&mut self, dir: &Path) {
-        preflight::check_characters("runner.dir", dir, &mut self.mistakes);
-        let listener = dir.join(LISTENER);
-        if !listener.is_file() {
-            let what =
-                format_args!("{} does not exist: an unpacked actions/runner is expected", listener.display());
-            self.mistake("runner.dir", &what);
-        } else if listener.canonicalize().ok() != dir.canonicalize().ok().map(|dir| dir.join(LISTENER)) {
-            // The listener uses the directory above its executable as its root.
-            let what = format_args!(
-                "{} is behind a symbolic link, as after a self-update of the runner: a freshly unpacked \
-                 actions/runner is expected",
-                listener.display()
-            );
-            self.mistake("runner.dir", &what);
         }
     }
 

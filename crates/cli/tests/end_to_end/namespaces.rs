@@ -48,7 +48,7 @@ const TWO: &str = "strategy:\n      matrix:\n        own: [a, b]\n        includ
 
 /// Whether tasks can have network namespaces here.
 #[expect(clippy::print_stderr, reason = "says that the test was skipped, and why")]
-fn has_namespaces() -> bool {
+pub(crate) fn has_namespaces() -> bool {
     let is_there = |name: &str| PATH.split(':').any(|dir| Path::new(dir).join(name).is_file());
     let missing = ["ip", "iptables"].into_iter().find(|name| !is_there(name));
     let may = nix::unistd::geteuid().is_root()
