@@ -65,6 +65,10 @@ pub(crate) fn has_namespaces() -> bool {
 /// has addresses of its own. `network` are further lines of `[runner.network]`.
 async fn testbed(addresses: &str, network: &str, class: &str) -> (Testbed, u16) {
     let port = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap().local_addr().unwrap().port();
+    (testbed_at(port, addresses, network, class).await, port)
+}
+
+async fn testbed_at(port: u16, addresses: &str, network: &str, class: &str) -> Testbed {
     let limits = "surplus_grace_secs = 1\nmax_warm = 1";
     let mut testbed = Testbed::set_up(Setup { limits, ..Setup::default() }).await;
     let meet = testbed.path("meet");
@@ -81,7 +85,7 @@ async fn testbed(addresses: &str, network: &str, class: &str) -> (Testbed, u16) 
          process = [{executable:?}, \"demo\", \"github\", \"--listen\", \"0.0.0.0:{{port}}\"]\n"
     );
     testbed.reconfigure(classes.leak());
-    (testbed, port)
+    testbed
 }
 
 /// Submits a workflow with the steps.
@@ -435,6 +439,49 @@ async fn a_warm_task_has_a_namespace_once_it_has_a_job() {
         assert!(of_job["warm"].is_string(), "{of_job}");
         crate::operator::changes::told_by(&testbed, &["pause"]).await;
         ends_with_nothing_left(&testbed, server, "10.231.5.").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_service_is_at_its_declared_port_also_where_that_takes_a_privilege_on_the_machine() {
+    if !has_namespaces() {
+        return;
+    }
+    bounded(async {
+        let port = 83;
+        let testbed = testbed_at(port, "10.231.7.0/24", "", "").await;
+        let server = testbed.serve().await;
+        let jobs = submit(&testbed, port, "", "ask 127.0.0.1 GET /_sim/faults").await;
+        let (conclusion, log) = ends(&testbed, jobs).await.remove(0);
+        assert_eq!(conclusion, "success", "{log}");
+        assert!(log.contains("is ready on port 83"), "{log}");
+        ends_with_nothing_left(&testbed, server, "10.231.7.").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_root_services_have_ports_of_their_own_and_the_log_says_why() {
+    if !has_namespaces() {
+        return;
+    }
+    bounded(async {
+        let (testbed, port) = testbed("10.231.8.0/24", "", "").await;
+        let dir = testbed.path("");
+        let given = Command::new("chown").args(["-R", "63990:63990"]).arg(&dir).status().unwrap();
+        assert!(given.success());
+        let without = ["--reuid=63990", "--regid=63990", "--clear-groups"];
+        let server = testbed.serve_by(wrapped(&testbed, "setpriv", &without)).await;
+        let jobs = submit(&testbed, port, "", "ask 127.0.0.1 GET /_sim/faults").await;
+        let (conclusion, log) = ends(&testbed, jobs).await.remove(0);
+        assert_eq!(conclusion, "success", "{log}");
+        let log = server_log(&testbed);
+        let told = log.lines().filter(|line| line.contains("listen on ports of their own")).count();
+        assert_eq!(told, 1, "{log}");
+        assert!(log.contains("\"reason\":\"the server is not root\""), "{log}");
+        server.terminate().await;
+        assert_eq!(left(&testbed, "10.231.8."), Vec::<String>::new());
     })
     .await;
 }
