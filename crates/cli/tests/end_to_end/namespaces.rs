@@ -5,15 +5,18 @@ use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::testbed::{LIMIT, REPOSITORY, Server, Setup, Testbed, bounded, job_ids};
+use elsewhere::Elsewhere;
+
+mod elsewhere;
 
 /// The `PATH` of the programs that change networks.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A workflow whose service is at a fixed port. `STEPS` follow what they use.
 const FIXED: &str = r#"
@@ -286,67 +289,6 @@ fn wrapped(testbed: &Testbed, program: &str, words: &[&str]) -> tokio::process::
     command
 }
 
-/// A host beyond this machine, which knows no way to the addresses of tasks: it answers only what has the machine's
-/// address.
-struct Elsewhere(Child);
-
-impl Elsewhere {
-    const ADDRESS: &str = "198.51.100.18";
-
-    fn start(testbed: &Testbed, port: u16) -> Self {
-        let script = format!(
-            "read ready && ip link set dev out0 up && ip address add {}/30 dev out0 && \
-             ip route add default via 198.51.100.17 && exec \"$0\" demo github --listen {}:{port}",
-            Self::ADDRESS,
-            Self::ADDRESS
-        );
-        let mut child = Command::new("unshare")
-            .args(["--net", "/bin/sh", "-c", &script])
-            .arg(testbed.path("ecsrunner"))
-            .env("PATH", PATH)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let pid = child.id().to_string();
-        let is_apart = || {
-            let network = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
-            network(&pid).is_some_and(|its| Some(its) != network("self"))
-        };
-        let deadline = Instant::now() + LIMIT;
-        while !is_apart() {
-            assert!(Instant::now() < deadline, "no network namespace");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        for words in [
-            &["link", "add", "name", "ecstest17", "type", "veth", "peer", "name", "out0", "netns", &pid][..],
-            &["address", "add", "198.51.100.17/30", "dev", "ecstest17"],
-            &["link", "set", "dev", "ecstest17", "up"],
-        ] {
-            let output = Command::new("ip").args(words).env("PATH", PATH).output().unwrap();
-            assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
-        }
-        child.stdin.take().unwrap().write_all(b"ready\n").unwrap();
-        Self(child)
-    }
-
-    /// Whether it reaches a port through this machine.
-    fn reaches(&self, address: &str, port: u16) -> bool {
-        let pid = self.0.id().to_string();
-        let connect = format!("exec 3<>/dev/tcp/{address}/{port}");
-        let mut command = Command::new("nsenter");
-        command.args(["--net", "--target", &pid, "timeout", "1", "bash", "-c", &connect]);
-        command.stderr(Stdio::null()).status().unwrap().success()
-    }
-}
-
-impl Drop for Elsewhere {
-    fn drop(&mut self) {
-        let _gone = self.0.kill();
-        let _gone = self.0.wait();
-    }
-}
-
 #[tokio::test]
 async fn a_job_reaches_the_network_and_nothing_there_reaches_the_job() {
     if !has_namespaces() {
@@ -480,8 +422,10 @@ async fn without_root_services_have_ports_of_their_own_and_the_log_says_why() {
         let told = log.lines().filter(|line| line.contains("listen on ports of their own")).count();
         assert_eq!(told, 1, "{log}");
         assert!(log.contains("\"reason\":\"the server is not root\""), "{log}");
+        let is_gone = |runner: &Value| runner["state"] == "gone";
+        server.api().until("the runner to be gone", |api| api.runners.iter().all(is_gone)).await;
         server.terminate().await;
-        assert_eq!(left(&testbed, "10.231.8."), Vec::<String>::new());
+        until("nothing to be left", || left(&testbed, "10.231.8.").is_empty()).await;
     })
     .await;
 }
