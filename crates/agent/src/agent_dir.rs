@@ -22,7 +22,9 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Gid, geteuid, mkfifo};
 use serde::{Deserialize, Serialize};
 
-use crate::note::Note;
+use crate::container_hook::CONTAINER_HOOK_SUBCOMMAND;
+use crate::hook::HOOK_SUBCOMMAND;
+use crate::note::{COMPLETED_HOOK_SUBCOMMAND, Note};
 use crate::services::offered::{self, Offered};
 
 /// The rules that the hook applies: the part of the boot item that a job may see.
@@ -131,6 +133,17 @@ pub(crate) struct HookCommands<'a> {
     /// `None` if jobs get no note.
     pub(crate) job_completed: Option<[&'a str; 2]>,
     pub(crate) container: [&'a str; 2],
+}
+
+impl<'a> HookCommands<'a> {
+    /// The agent's own subcommands. `has_notes` says whether jobs get a note.
+    pub(crate) fn of(executable: &'a str, has_notes: bool) -> Self {
+        Self {
+            job_started: [executable, HOOK_SUBCOMMAND],
+            job_completed: has_notes.then_some([executable, COMPLETED_HOOK_SUBCOMMAND]),
+            container: [executable, CONTAINER_HOOK_SUBCOMMAND],
+        }
+    }
 }
 
 /// The directory or a file in it could not be created.

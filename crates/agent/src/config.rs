@@ -6,6 +6,7 @@
 use ecsrunner_core::wire::environment;
 use std::ffi::OsString;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use self::reader::Reader;
 pub use self::reader::may_pass;
 use crate::cgroups;
 use crate::engine::Addresses;
+use crate::network;
 
 mod reader;
 
@@ -62,6 +64,9 @@ variables! {
     DOCKER_ADDRESSES = environment::DOCKER_ADDRESSES, None, "Addresses from which engines that share a machine take their networks, such as `10.201.0.0/16`; without it `dockerd` has its own defaults, for an engine that has its network to itself.";
     DOCKER_LIMIT = environment::DOCKER_LIMIT_SECS, Some("60"), "How long the Docker engine may take until it answers.";
     CGROUP = cgroups::CGROUP, None, "Name of the task's cgroup on one machine, in which the agent already is: what the job uses is measured there.";
+    NETWORK_DIR = network::DIR_VARIABLE, None, "A directory of the task's, and what gives the task a network namespace of its own where the agent is root: services of the class have their declared ports there.";
+    NETWORK_ADDRESSES = network::ADDRESSES_VARIABLE, Some("10.202.0.0/16"), "Addresses from which the machine's tasks take theirs, four for each.";
+    NETWORK_LOOPBACK = network::LOOPBACK_VARIABLE, None, "Addresses on the machine's loopback that the task reaches from its namespace, separated by commas, such as `127.0.0.1:3128`.";
     RUNNER_UID = environment::RUNNER_UID, None, "User and group id of the listener, if the agent is root; the agent's own by default.";
     BOOT_LIMIT = environment::BOOT_LIMIT_SECS, Some("300"), "How long to wait for the boot item.";
     WARM_LIMIT = environment::WARM_LIMIT_SECS, None, "How long a warm task waits for its boot item, in place of the limit above, which is then that of the table's first answer; the task polls once a second.";
@@ -132,6 +137,9 @@ pub struct Supervision {
     pub service_dir: Option<PathBuf>,
     /// The Docker engine of the task; `None` unless its class has one.
     pub docker: Option<DockerConfig>,
+    /// The task's network namespace; `None` unless it is to have one.
+    #[serde(default)]
+    pub network: Option<NetworkConfig>,
     /// Whether the agent runs in an ECS task, whose cgroup and file system are its job's alone.
     #[serde(default)]
     pub in_task: bool,
@@ -157,6 +165,15 @@ pub struct DockerConfig {
     pub addresses: Option<Addresses>,
     /// How long it may take until it answers.
     pub limit: Duration,
+}
+
+/// How the task's network namespace is made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NetworkConfig {
+    /// Where its addresses are taken from.
+    pub addresses: network::Addresses,
+    /// What it reaches on the machine's loopback, at the same address.
+    pub loopback: Vec<SocketAddr>,
 }
 
 /// How the listener is started.

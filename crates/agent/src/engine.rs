@@ -10,14 +10,11 @@ pub(crate) mod first;
 pub(crate) mod keeper;
 mod network;
 mod order;
-mod tools;
 
 use std::env::split_paths;
-use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::fs;
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -38,7 +35,7 @@ use crate::processes::{self, Status};
 use crate::signals::{Signals, wait};
 use first::SPACE_SUBCOMMAND;
 use keeper::{KEEPER_SUBCOMMAND, Told};
-pub use network::{Addresses, AddressesError};
+pub use network::Addresses;
 use order::Order;
 pub use order::View;
 
@@ -48,8 +45,6 @@ const MARGIN: Duration = Duration::from_secs(15);
 const STOP_LIMIT: Duration = Duration::from_secs(3);
 /// How long a keeper may take to end its engine: its own limits, and its margin.
 const KEEPER_LIMIT: Duration = Duration::from_secs(40);
-/// How much of a process's arguments is read. A path has at most 4096 bytes.
-const ARGUMENTS_LIMIT_BYTES: u64 = 16 * 1024;
 /// How often a keeper that ends is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -300,26 +295,8 @@ pub fn clean_up(dir: &Path, deadline: Instant) -> io::Result<()> {
     keeper::remove_rest(dir)
 }
 
-/// Finds the keeper of an engine, or what it has started last, by its arguments. A process in another namespace is in a
-/// job's container.
+/// Finds the keeper of an engine, or what it has started last, by its arguments.
 fn keeper_of(dir: &Path) -> io::Result<Option<Pid>> {
-    let (name, own) = (Order::cgroup(dir), fs::read_link("/proc/self/ns/pid")?);
-    for process in fs::read_dir("/proc")?.flatten() {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        let mut line = Vec::new();
-        // It may have ended meanwhile. A longer line is not a keeper's.
-        let read = File::open(process.path().join("cmdline"))
-            .and_then(|file| file.take(ARGUMENTS_LIMIT_BYTES).read_to_end(&mut line));
-        let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
-        let [_, subcommand, of, ..] = words[..] else { continue };
-        let is_keeper = [KEEPER_SUBCOMMAND, SPACE_SUBCOMMAND].iter().any(|it| it.as_bytes() == subcommand);
-        if read.is_ok()
-            && is_keeper
-            && Order::cgroup(Path::new(OsStr::from_bytes(of))) == name
-            && fs::read_link(process.path().join("ns/pid")).is_ok_and(|namespace| namespace == own)
-        {
-            return Ok(Some(Pid::from_raw(pid)));
-        }
-    }
-    Ok(None)
+    let name = Order::cgroup(dir);
+    processes::started_as(&[KEEPER_SUBCOMMAND, SPACE_SUBCOMMAND], |of| Order::cgroup(of) == name)
 }

@@ -5,7 +5,7 @@
 //! it. It stops the listener at a limit, on a signal or when the job-started
 //! hook refuses the job. Its exit code says how the runner ended. Modules in the
 //! order of execution: [`config`], `boot`, `scrub`, `agent_dir`, `env_file`,
-//! `engine`, `services`, `listener`, `supervise`, `judge`. In a container the process executes itself
+//! `engine`, `network`, `services`, `listener`, `supervise`, `judge`. In a container the process executes itself
 //! again after `boot`, so that nothing from AWS is left in it. `hook` and
 //! `container_hook` run inside the job, and so does `note`, after its last step.
 //!
@@ -16,8 +16,13 @@ pub mod cgroups;
 pub mod config;
 pub mod engine;
 pub mod mounts;
+pub mod network;
 pub mod paths;
 
+mod addresses;
+mod firewall;
+mod tools;
+mod keepers;
 mod life;
 mod boot;
 mod scrub;
@@ -52,13 +57,14 @@ use std::process::ExitCode;
 use ecsrunner_aws::boot::Taken;
 use ecsrunner_core::wire::exit::AgentExit;
 
+pub use crate::addresses::AddressesError;
 pub use crate::config::{Config, ConfigError};
 use crate::container_hook::{CONTAINER_HOOK_SUBCOMMAND, container_hook};
 use crate::ending::Ending;
-use crate::engine::Keeper;
 use crate::engine::first::{FIRST_SUBCOMMAND, SPACE_SUBCOMMAND};
 use crate::engine::keeper::KEEPER_SUBCOMMAND;
 use crate::hook::{HOOK_SUBCOMMAND, hook};
+pub use crate::keepers::Keepers;
 use crate::life::Life;
 use crate::listener::LISTENER_SUBCOMMAND;
 use crate::log::Log;
@@ -93,6 +99,9 @@ pub fn subcommand(arguments: &[OsString]) -> Option<ExitCode> {
             Some(ExitCode::from(container_hook(agent_dir, lookup, io::stdin().lock(), io::stdout())))
         }
         [first, dir] if first == KEEPER_SUBCOMMAND => Some(engine::keeper::main(Path::new(dir))),
+        [first, dir] if first == network::keeper::KEEPER_SUBCOMMAND => {
+            Some(network::keeper::main(Path::new(dir)))
+        }
         [first, dir] if first == SPACE_SUBCOMMAND => Some(engine::first::space(Path::new(dir))),
         [first, dir] if first == FIRST_SUBCOMMAND => Some(engine::first::first(Path::new(dir))),
         [first, uid, program, arguments @ ..] if first == SERVICE_SUBCOMMAND => {
@@ -107,16 +116,16 @@ pub fn subcommand(arguments: &[OsString]) -> Option<ExitCode> {
 /// `executable` is started with the arguments that [`subcommand`] handles.
 ///
 /// Call it in a process of its own without other threads: it takes over the
-/// process's signals, reaps every child, and finally kills all descendants. `keeper`
-/// is that of the task's Docker engine, if the task has been confined since it was started.
+/// process's signals, reaps every child, and finally kills all descendants. `keepers`
+/// are those that the task has, if it has been confined since they were started.
 pub fn run(
     lookup: impl Fn(&str) -> Option<OsString>,
     executable: &str,
     out: impl Write,
-    keeper: Option<Keeper>,
+    keepers: Keepers,
 ) -> AgentExit {
     live(lookup, executable, out, |config, taken, signals, log, life| {
-        supervise::supervise(&config.supervision, taken, keeper, signals, log, life)
+        supervise::supervise(&config.supervision, taken, keepers, signals, log, life)
     })
 }
 
@@ -164,7 +173,7 @@ fn second_life(out: impl Write) -> AgentExit {
     let result = prepare().and_then(|signals| {
         let (taken, supervision, passed) = scrub::unpack()?;
         life = passed;
-        supervise::supervise(&supervision, taken, None, &signals, &mut log, &mut life)
+        supervise::supervise(&supervision, taken, Keepers::default(), &signals, &mut log, &mut life)
     });
     ended(&mut log, &life, result)
 }

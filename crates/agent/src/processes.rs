@@ -5,9 +5,12 @@
 //! of the job becomes its child.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fmt;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::prctl;
@@ -19,6 +22,9 @@ use crate::signals::Signals;
 
 /// How long the agent waits at its end for killed processes.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
+
+/// How much of a process's arguments is read. A path has at most 4096 bytes.
+const ARGUMENTS_LIMIT_BYTES: u64 = 16 * 1024;
 
 /// How the listener ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -153,6 +159,29 @@ fn children() -> BTreeMap<i32, Vec<Process>> {
         }
     }
     children
+}
+
+/// Finds a process that was started with one of these subcommands and a directory that is meant, such as a keeper that has
+/// outlived its agent. A process in another namespace of processes is in a job's container.
+pub(crate) fn started_as(subcommands: &[&str], is_meant: impl Fn(&Path) -> bool) -> io::Result<Option<Pid>> {
+    let own = fs::read_link("/proc/self/ns/pid")?;
+    for process in fs::read_dir("/proc")?.flatten() {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let mut line = Vec::new();
+        // It may have ended meanwhile. A longer line is not a keeper's.
+        let read = File::open(process.path().join("cmdline"))
+            .and_then(|file| file.take(ARGUMENTS_LIMIT_BYTES).read_to_end(&mut line));
+        let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+        let [_, subcommand, of, ..] = words[..] else { continue };
+        if read.is_ok()
+            && subcommands.iter().any(|it| it.as_bytes() == subcommand)
+            && is_meant(Path::new(OsStr::from_bytes(of)))
+            && fs::read_link(process.path().join("ns/pid")).is_ok_and(|namespace| namespace == own)
+        {
+            return Ok(Some(Pid::from_raw(pid)));
+        }
+    }
+    Ok(None)
 }
 
 /// A process's parent and state, from its `/proc/<pid>/stat`:

@@ -9,21 +9,22 @@ use std::time::Instant;
 
 use ecsrunner_aws::boot::Taken;
 use ecsrunner_core::rules::service::offer::Offer;
+use nix::unistd::Pid;
 use secrecy::SecretString;
 
 use crate::agent_dir::{AgentDir, HookCommands, Rules, Verdict};
 use crate::config::{Limits, Supervision};
-use crate::container_hook::CONTAINER_HOOK_SUBCOMMAND;
 use crate::ending::{Cause, Ending};
-use crate::engine::{Engine, Keeper};
+use crate::engine::Engine;
 use crate::gauge::Gauge;
-use crate::hook::HOOK_SUBCOMMAND;
 use crate::judge::ListenerEnd;
+use crate::keepers::Keepers;
 use crate::life::{Life, Step};
 use crate::lines::{Hint, Hints};
 use crate::listener::{self, Account, Containers, Listener};
 use crate::log::Log;
-use crate::note::{COMPLETED_HOOK_SUBCOMMAND, Notes};
+use crate::network::Network;
+use crate::note::Notes;
 use crate::output::Outputs;
 use crate::phase::Phase;
 use crate::processes::{self, Status};
@@ -43,27 +44,23 @@ const NAME_CHARS: usize = 300;
 pub(crate) fn supervise(
     config: &Supervision,
     taken: Taken,
-    keeper: Option<Keeper>,
+    keepers: Keepers,
     signals: &Signals,
     log: &mut Log<impl Write>,
     life: &mut Life,
 ) -> Result<Ending, Ending> {
     let account = Account::of(config);
     let offer = taken.item.services.clone();
-    // A runner that only fails a job needs none.
-    let needs_engine = taken.item.fail.is_none();
+    // A runner that only fails a job needs neither engine nor services.
+    let is_needed = taken.item.fail.is_none();
     let notes = Notes::of(&taken.item);
     let rules = Rules::from(taken.item);
     let group = account.as_ref().map(|account| account.gid);
     let executable = config.executable.as_str();
-    let hooks = HookCommands {
-        job_started: [executable, HOOK_SUBCOMMAND],
-        job_completed: notes.are_wanted().then_some([executable, COMPLETED_HOOK_SUBCOMMAND]),
-        container: [executable, CONTAINER_HOOK_SUBCOMMAND],
-    };
+    let hooks = HookCommands::of(executable, notes.are_wanted());
     let dir = AgentDir::create(&config.agent_dir, &rules, &hooks, group)?;
-    let engine = match needs_engine {
-        true => Engine::start(config, keeper, account.as_ref(), signals, log)?,
+    let engine = match is_needed {
+        true => Engine::start(config, keepers.engine, account.as_ref(), signals, log)?,
         false => None,
     };
     let mut supervisor = Supervisor {
@@ -71,6 +68,7 @@ pub(crate) fn supervise(
         signals,
         log,
         engine,
+        network: Network::of(keepers.network.filter(|_| is_needed), offer.as_ref()),
         life,
         dir,
         offer: offer.as_ref(),
@@ -91,6 +89,7 @@ pub(crate) fn supervise(
     if let Some(engine) = supervisor.engine.take() {
         engine.end(supervisor.signals_seen > 0, signals, supervisor.log);
     }
+    supervisor.network.end(signals, supervisor.log);
     ending
 }
 
@@ -105,6 +104,7 @@ struct Supervisor<'a, W> {
     services: Services,
     /// The task's Docker engine, in a Docker class.
     engine: Option<Engine>,
+    network: Network,
     notes: Notes,
     /// Measures the job; `None` where nothing can be measured.
     gauge: Option<Gauge>,
@@ -164,6 +164,7 @@ impl<W: Write> Supervisor<'_, W> {
         for name in &env_file.removed {
             self.log.warn("line removed from the runner's .env", &[("variable", name)]);
         }
+        self.network.enter(self.config, &env_file.kept, self.log);
         self.services = Services::start(self.config, self.offer, account, self.log);
         let start = Instant::now();
         let (listener, mut outputs) = match self.start_listener(account, jit, &env_file.kept) {
@@ -205,10 +206,15 @@ impl<W: Write> Supervisor<'_, W> {
         Ok(Listener::start(self.config, account, &self.dir, env_file, jit, &containers)?)
     }
 
+    /// The process that outlives a listener. A class has services or a Docker engine, so there is one.
+    fn keeper(&self) -> Option<Pid> {
+        self.engine.as_ref().map(Engine::pid).or(self.network.pid())
+    }
+
     /// Ends the services, and all that a listener has left behind.
     fn kill_rest(&mut self) {
         self.services.kill();
-        let leftovers = processes::kill_leftovers(self.signals, self.engine.as_ref().map(Engine::pid));
+        let leftovers = processes::kill_leftovers(self.signals, self.keeper());
         if leftovers.killed > 0 {
             self.log.info("leftovers killed", &[("processes", &leftovers.killed)]);
         }
@@ -253,6 +259,7 @@ impl<W: Write> Supervisor<'_, W> {
                 if let Some(engine) = &mut self.engine {
                     engine.ended(pid, status, self.log);
                 }
+                self.network.ended(pid, status, self.log);
             }
         }
         of_listener
@@ -404,10 +411,11 @@ impl<W: Write> Supervisor<'_, W> {
     }
 
     fn kill(&mut self, listener: &Listener) {
+        let keeper = self.keeper();
         if let Some(stop) = &mut self.stop {
             self.log.warn("killing listener", &[("reason", &stop.cause.reason())]);
             listener.kill_group();
-            processes::kill_descendants(self.engine.as_ref().map(Engine::pid));
+            processes::kill_descendants(keeper);
             stop.killed();
         }
     }

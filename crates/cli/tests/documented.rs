@@ -107,6 +107,7 @@ fn every_key_of_the_configuration_is_documented_and_no_other() {
         "runner",
         "runner.tasks",
         "runner.docker",
+        "runner.network",
         "server",
     ] {
         keys.extend(keys_of(section, &format!("{top}[{section}]\nunknown = 1")));

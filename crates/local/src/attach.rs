@@ -22,6 +22,8 @@ pub struct Attachment {
     pub token: SecretString,
     /// The configuration file that it was started with.
     pub config: PathBuf,
+    /// Why services listen on ports of their own, if they do not have a network namespace with their task.
+    pub own_ports: Option<String>,
     state: PathBuf,
 }
 
@@ -30,6 +32,8 @@ struct Stored {
     url: String,
     token: String,
     config: PathBuf,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    own_ports: Option<String>,
 }
 
 /// Why no server can be found by a directory.
@@ -68,6 +72,7 @@ impl Attachment {
             url: stored.url,
             token: stored.token.into(),
             config: stored.config,
+            own_ports: stored.own_ports,
             state: state.to_owned(),
         })
     }
@@ -98,9 +103,14 @@ pub(crate) fn leave(
     url: &str,
     token: &SecretString,
     config: &Path,
+    own_ports: Option<String>,
 ) -> Result<(), StateDirError> {
-    let stored =
-        Stored { url: url.to_owned(), token: token.expose_secret().to_owned(), config: config.to_owned() };
+    let stored = Stored {
+        url: url.to_owned(),
+        token: token.expose_secret().to_owned(),
+        config: config.to_owned(),
+        own_ports,
+    };
     let text = serde_json::to_vec(&stored).unwrap_or_default();
     state.write(FILE, &text)
 }

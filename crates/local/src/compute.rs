@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ecsrunner_agent::cgroups::TaskCgroup;
 use ecsrunner_agent::engine::Addresses;
+use ecsrunner_agent::network;
 use ecsrunner_aws::store::Tables;
 use ecsrunner_core::decide::sweep::{SeenStatus, SeenTask};
 use ecsrunner_core::id::{ClassName, HostId, InstanceId, TaskId};
@@ -40,6 +41,7 @@ use tracing::warn;
 
 use crate::accounts::{self, Account, RunnerUsers};
 use crate::boot_front::AccessKeys;
+use crate::namespaces::Namespaces;
 use crate::task::confinement::Confinement;
 use crate::task::confinement::mounts::PRIVATE;
 use crate::task::{Description, TASK_SUBCOMMAND, TaskDir, TaskStatus};
@@ -66,6 +68,8 @@ pub(crate) struct TaskDefinition {
     pub(crate) cgroups: Option<ClassLimits>,
     /// The Docker engines of tasks, if a class has any.
     pub(crate) docker: Option<Engines>,
+    /// The network namespaces of tasks, if a class declares services and this machine allows them.
+    pub(crate) namespaces: Option<Namespaces>,
 }
 
 /// The Docker engines of tasks.
@@ -95,7 +99,7 @@ const RUNNING: u64 = 1;
 const STOPPED: u64 = 2;
 
 /// Directories that are removed when their task has ended.
-const LITTER: [&str; 6] = [RUNNER, AGENT, TMP, SERVICES, PRIVATE, DOCKER];
+const LITTER: [&str; 7] = [RUNNER, AGENT, TMP, SERVICES, PRIVATE, DOCKER, NETWORK];
 /// The runner's copy of the official runner, and its work folder.
 const RUNNER: &str = "runner";
 /// Files that agent and hook share.
@@ -106,6 +110,8 @@ const TMP: &str = "tmp";
 const SERVICES: &str = "services";
 /// The task's Docker engine, with its images and containers.
 pub(crate) const DOCKER: &str = "docker";
+/// Shows that the task may have a network namespace.
+pub(crate) const NETWORK: &str = "network";
 
 impl Processes {
     pub(crate) fn new(
@@ -283,6 +289,11 @@ impl Processes {
             let cgroup = TaskCgroup::of(dir.path());
             cgroup.create(*limits)?;
             command.env(cgroups::VARIABLE, cgroup.name());
+        }
+        if let Some(namespaces) = definition.namespaces.as_ref().filter(|it| it.are_of(&facts.class)) {
+            let network_dir = dir.path().join(NETWORK);
+            install::make_private(&network_dir, None)?;
+            command.env(network::DIR_VARIABLE, network_dir).envs(namespaces.environment());
         }
         command.env("PATH", SYSTEM_PATH);
         for name in ["LANG", "ImageOS"].into_iter().chain(definition.listener_env.iter().map(String::as_str))

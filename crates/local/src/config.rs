@@ -17,9 +17,10 @@ use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-pub(crate) use self::entries::{DockerEntry, TasksEntry};
-use self::entries::{GitHubEntry, RunnerEntry, ServerEntry, WebhookEntry};
-use crate::{custody, preflight};
+use self::entries::{GitHubEntry, ServerEntry, WebhookEntry};
+use self::runner::RunnerEntry;
+pub(crate) use self::runner::{DockerEntry, LISTENER, NetworkEntry, TasksEntry};
+use crate::custody;
 
 /// Values from the environment, which override the file.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +52,8 @@ pub struct Config {
     pub(crate) tasks: TasksEntry,
     /// How the Docker engines of tasks are started.
     pub(crate) docker: DockerEntry,
+    /// The network namespaces of tasks.
+    pub(crate) network: NetworkEntry,
     /// Names of hosts under which the API may be reached, besides this machine's own.
     pub hosts: Vec<String>,
     /// Files with secrets that every user of this machine can read.
@@ -81,9 +84,6 @@ impl fmt::Display for ConfigError {
         Ok(())
     }
 }
-
-/// The listener in an unpacked actions/runner.
-pub(crate) const LISTENER: &str = "bin/Runner.Listener";
 
 /// Above the ids that distributions give to people and services, below 65534 (nobody).
 const FIRST_UID: u32 = 61_000;
@@ -179,13 +179,11 @@ impl Reader<'_> {
             runner
         });
         if let Some(runner) = &runner {
-            self.check_runner_dir(&runner.dir);
-            preflight::check_variables(&runner.env, &mut self.mistakes);
-            self.check_tasks(&runner.tasks);
-            if let Err(error) = runner.docker.addresses() {
-                self.mistake("runner.docker.addresses", &error);
-            }
-            self.check_users(runner, settings.as_ref().map(|settings| settings.limits.max_runners));
+            self.check_runner(
+                runner,
+                classes.as_ref(),
+                settings.as_ref().map(|settings| settings.limits.max_runners),
+            );
         }
         let runner = runner?;
         Some(Config {
@@ -200,6 +198,7 @@ impl Reader<'_> {
             first_uid: runner.first_uid.unwrap_or(FIRST_UID),
             tasks: runner.tasks,
             docker: runner.docker,
+            network: runner.network,
             exposed: std::mem::take(&mut self.exposed),
             hosts,
         })

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use ecsrunner_agent::engine;
+use ecsrunner_agent::{engine, network};
 use ecsrunner_aws::store::{DynamoStore, Tables};
 use ecsrunner_core::id::Deployment;
 use ecsrunner_core::records::job::JobState;
@@ -12,12 +12,12 @@ use ecsrunner_engine::ports::store::Store;
 use nix::sys::signal::Signal;
 use tracing::warn;
 
-use crate::compute::{DOCKER, end_cgroup, leftovers};
+use crate::compute::{DOCKER, NETWORK, end_cgroup, leftovers};
 use crate::embedded::Embedded;
 use crate::state_dir::StateDir;
 use crate::task::{TaskDir, TaskStatus};
 
-/// How long one task's Docker engine may take to end.
+/// How long one task's Docker engine and network namespace may take to end.
 const ENGINE_LIMIT: Duration = Duration::from_secs(60);
 
 /// What is left. All counts are zero once every job is done.
@@ -67,6 +67,11 @@ pub fn kill_tasks(state: &Path) {
                 warn!(task = %dir.path().display(), %error, "a task's Docker engine could not be removed");
             }
             leftovers::kill_all(dir.path(), None);
+            let network = dir.path().join(NETWORK);
+            if let Err(error) = if network.exists() { network::clean_up(&network, deadline) } else { Ok(()) }
+            {
+                warn!(task = %dir.path().display(), %error, "a task's network namespace could not be removed");
+            }
             if let Err(error) = end_cgroup(&dir) {
                 warn!(task = %dir.path().display(), %error, "a task's cgroup could not be removed");
             }

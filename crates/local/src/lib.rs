@@ -21,6 +21,7 @@ mod state_dir;
 mod embedded;
 mod boot_front;
 mod compute;
+mod namespaces;
 pub use compute::removal;
 mod server;
 mod machine;

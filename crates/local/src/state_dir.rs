@@ -240,7 +240,8 @@ mod tests {
         state.remember_port("boot-port", 1).unwrap();
         write_whole(&state.brake(), b"").unwrap();
         let _database = crate::embedded::Embedded::open(&state.database()).unwrap();
-        attach::leave(&state, "http://127.0.0.1:1", &"token".to_owned().into(), Path::new("c.toml")).unwrap();
+        attach::leave(&state, "http://127.0.0.1:1", &"token".to_owned().into(), Path::new("c.toml"), None)
+            .unwrap();
         for entry in fs::read_dir(dir.path()).unwrap() {
             let name = entry.unwrap().file_name();
             assert!(FILES.iter().any(|file| name == *file), "{name:?}");

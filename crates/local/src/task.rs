@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use ecsrunner_agent::cgroups::{CGROUP, TaskCgroup};
-use ecsrunner_agent::engine::Keeper;
+use ecsrunner_agent::{Keepers, engine, network};
 use ecsrunner_core::id::{ServiceName, TaskId, TaskName};
 use ecsrunner_core::wire::environment;
 use ecsrunner_core::wire::exit::AgentExit;
@@ -222,11 +222,17 @@ pub fn run(
     }
     // A Docker engine cannot work in what confines a job.
     let engine_dir = lookup(environment::DOCKER_DIR).map(PathBuf::from);
-    let start = |engine: &PathBuf| Keeper::start(executable, engine, confinement.engine_view(&dir.0));
-    let keeper = engine_dir.as_ref().map(start).transpose();
-    let keeper = match keeper {
+    let start = |engine: &PathBuf| engine::Keeper::start(executable, engine, confinement.engine_view(&dir.0));
+    let engine = match engine_dir.as_ref().map(start).transpose() {
         Ok(keeper) => keeper,
         Err(error) => return failed("start the keeper of its Docker engine", &error),
+    };
+    // Nor can a firewall be changed there.
+    let network_dir = lookup(network::DIR_VARIABLE).map(PathBuf::from);
+    let start = |dir: &PathBuf| network::Keeper::start(Path::new(executable), dir);
+    let network = match network_dir.as_ref().map(start).transpose() {
+        Ok(keeper) => keeper,
+        Err(error) => return failed("start the keeper of its network namespace", &error),
     };
     let socket = engine_dir.map(|_| dir.0.join(AGENT).join("docker.sock"));
     let own_user = lookup(environment::RUNNER_UID).is_some();
@@ -235,7 +241,7 @@ pub fn run(
     }
     // In this process, because it holds the lock. The key in its environment only opens
     // the task's own boot item, which the agent takes before it starts the listener.
-    let exit = ecsrunner_agent::run(lookup, executable, io::stdout(), keeper);
+    let exit = ecsrunner_agent::run(lookup, executable, io::stdout(), Keepers { engine, network });
     let written = write_whole(&dir.0.join(EXIT), exit.code().to_string().as_bytes());
     drop(alive);
     match written {

@@ -36,6 +36,7 @@ use crate::compute::{Engines, Processes, TaskDefinition};
 use crate::config::Config;
 use crate::embedded::Embedded;
 use crate::machine::{self, NoQueue, OsRandomness, SystemClock, random};
+use crate::namespaces;
 use crate::preflight;
 use crate::server::{self, App, Shared};
 use crate::state_dir::StateDir;
@@ -108,6 +109,10 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
     };
 
     let docker = docker(&config)?;
+    let (namespaces, own_ports) = match namespaces::find(&config, &options.executable) {
+        Ok(namespaces) => (namespaces, None),
+        Err(reason) => (None, Some(reason)),
+    };
     let (task_events, heard) = mpsc::unbounded_channel();
     let definition = TaskDefinition {
         executable: options.executable,
@@ -121,6 +126,7 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
         confinement,
         cgroups,
         docker,
+        namespaces,
     };
     let processes = Processes::new(state.tasks(), definition, task_events)?;
     let repositories = polled(&config.settings.policy.repositories, options.poll);
@@ -168,7 +174,7 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
     if options.poll {
         services.spawn(poll(app, repositories));
     }
-    attach::leave(&state, &url_of(address), &token, &options.config)?;
+    attach::leave(&state, &url_of(address), &token, &options.config, own_ports)?;
     // Before `ready`: from then on every signal must have its handler.
     let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     ready(address);

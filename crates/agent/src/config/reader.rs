@@ -35,6 +35,7 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
                 executable: self.executable(executable),
                 service_dir: self.raw(SERVICE_DIR).map(|_| self.directory(SERVICE_DIR)),
                 docker: self.docker(),
+                network: self.network(),
                 in_task: self.raw(BOOT_OWNER).is_none(),
                 cgroup: self.optional(CGROUP),
                 metadata: self.optional(METADATA),
@@ -123,6 +124,25 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
             addresses,
             limit: self.secs(DOCKER_LIMIT, 1),
         })
+    }
+
+    fn network(&mut self) -> Option<NetworkConfig> {
+        self.raw(NETWORK_DIR)?;
+        let addresses = self.required(NETWORK_ADDRESSES).parse().map_err(|error| {
+            self.faults.push(format!("{}: {error}", NETWORK_ADDRESSES.name));
+        });
+        let text = self.optional(NETWORK_LOOPBACK).unwrap_or_default();
+        let mut loopback = Vec::new();
+        for text in text.split(',').filter(|text| !text.is_empty()) {
+            match text.parse::<SocketAddr>() {
+                Ok(address) if address.ip().is_loopback() => loopback.push(address),
+                _ => self.faults.push(format!(
+                    "{} has `{text}`: an address on loopback with a port is expected, such as `127.0.0.1:3128`",
+                    NETWORK_LOOPBACK.name
+                )),
+            }
+        }
+        Some(NetworkConfig { addresses: addresses.ok()?, loopback })
     }
 
     fn check_url(&mut self, url: &str, what: &str) {

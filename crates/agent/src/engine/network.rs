@@ -9,86 +9,29 @@
 //! its bridge has a hardware address that follows from the engine's directory, its rules have
 //! the bridge's name as a comment, and other bridges are its own if their address is.
 
-use std::fmt;
-use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::str::FromStr;
-
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::order::Order;
-use super::tools::run;
+use crate::addresses::Range;
+use crate::firewall;
+use crate::tools::{self, run};
 
-const DEVICES: &str = "/sys/class/net";
 /// The names of engines' bridges begin so; 8 digits of the first address follow.
 const BRIDGE: &str = "ecsr";
-/// The tables in which an engine has rules.
-const TABLES: [&str; 2] = ["filter", "nat"];
 /// How many ports an engine chooses from at least.
 const PORTS: u32 = 256;
-/// How long `iptables` waits for its lock, which others may hold.
-const LOCK_SECS: &str = "5";
+
+/// The length of one engine's part.
+const PART: u32 = 22;
 
 /// Addresses for the engines of a machine, such as `10.201.0.0/16`. Each engine takes 1024.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Addresses {
-    base: u32,
-    prefix: u32,
-}
+pub type Addresses = Range<PART>;
 
-/// Why a text is not [`Addresses`].
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error(
-    "`{0}` is no range of addresses: the first address and a length from 8 to 22 are expected, such as `10.201.0.0/16`"
-)]
-pub struct AddressesError(String);
-
-impl Addresses {
-    /// The length of one engine's part.
-    const PART: u32 = 22;
-
-    fn parts(self) -> u32 {
-        1 << (Self::PART - self.prefix)
-    }
-
-    /// The parts, each of one engine.
-    fn networks(self) -> impl Iterator<Item = Network> {
-        (0..self.parts()).map(move |part| Network { base: self.base + (part << (32 - Self::PART)) })
-    }
-}
-
-impl FromStr for Addresses {
-    type Err = AddressesError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parse = || {
-            let (base, prefix) = text.split_once('/')?;
-            let (base, prefix) = (base.parse::<Ipv4Addr>().ok()?.to_bits(), prefix.parse::<u32>().ok()?);
-            let is_first = (8..=Self::PART).contains(&prefix) && base << prefix == 0;
-            is_first.then_some(Self { base, prefix })
-        };
-        parse().ok_or_else(|| AddressesError(text.to_owned()))
-    }
-}
-
-impl fmt::Display for Addresses {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", Ipv4Addr::from_bits(self.base), self.prefix)
-    }
-}
-
-impl Serialize for Addresses {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Addresses {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
+/// The parts, each of one engine.
+fn networks(addresses: Addresses) -> impl Iterator<Item = Network> {
+    (0..addresses.parts()).map(move |part| Network { base: addresses.base_of(part) })
 }
 
 /// One engine's part of the addresses. The default network has the first 256 of them.
@@ -102,7 +45,7 @@ impl Network {
     /// name once.
     pub(super) fn take(addresses: Addresses, dir: &Path) -> io::Result<Self> {
         let owner = hardware_address(dir);
-        for network in addresses.networks() {
+        for network in networks(addresses) {
             let bridge = network.bridge();
             match run("ip", &["link", "add", "name", &bridge, "address", &owner, "type", "bridge"]) {
                 Ok(_) => {
@@ -111,7 +54,7 @@ impl Network {
                     network.set_up(addresses)?;
                     return Ok(network);
                 }
-                Err(_) if Path::new(DEVICES).join(&bridge).exists() => {}
+                Err(_) if tools::is_device(&bridge) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -122,13 +65,7 @@ impl Network {
         let (bridge, address) = (self.bridge(), format!("{}/24", Ipv4Addr::from_bits(self.base + 1)));
         run("ip", &["address", "add", &address, "dev", &bridge])?;
         run("ip", &["link", "set", &bridge, "up"])?;
-        // Each is put before those that are there.
-        self.rules(addresses).iter().rev().try_for_each(|(table, rule)| {
-            let mut words = vec!["-w", LOCK_SECS, "-t", table, "-I"];
-            words.extend(rule.split(' '));
-            words.extend(["-m", "comment", "--comment", &bridge]);
-            run("iptables", &words).map(drop)
-        })
+        firewall::insert(&self.rules(addresses), &bridge)
     }
 
     /// What `dockerd` is told.
@@ -150,7 +87,7 @@ impl Network {
     pub(super) fn ports(self, addresses: Addresses, (first, last): (u16, u16)) -> (u16, u16) {
         let all = u32::from(last.saturating_sub(first)) + 1;
         let parts = addresses.parts().min(all / PORTS).max(1);
-        let (len, own) = (all / parts, ((self.base - addresses.base) >> (32 - Addresses::PART)) % parts);
+        let (len, own) = (all / parts, ((self.base - addresses.base) >> (32 - PART)) % parts);
         let port = |offset: u32| first.saturating_add(u16::try_from(offset).unwrap_or(u16::MAX));
         (port(own * len), port((own + 1) * len - 1))
     }
@@ -167,7 +104,7 @@ impl Network {
     /// What its containers send leaves the machine with the machine's address, and answers come back. Nothing
     /// of it reaches another engine's containers. Each with its table, in the order in which they apply.
     fn rules(self, addresses: Addresses) -> [(&'static str, String); 5] {
-        let own = format!("{}/{}", Ipv4Addr::from_bits(self.base), Addresses::PART);
+        let own = format!("{}/{}", Ipv4Addr::from_bits(self.base), PART);
         [
             ("nat", format!("POSTROUTING -s {own} ! -d {own} -j MASQUERADE")),
             ("filter", format!("FORWARD -s {own} -d {own} -j ACCEPT")),
@@ -180,13 +117,7 @@ impl Network {
     /// What was taken for the engine of this directory.
     pub(super) fn of(dir: &Path) -> Option<Self> {
         let owner = hardware_address(dir);
-        let is_owners = |name: &str| {
-            let address = fs::read_to_string(Path::new(DEVICES).join(name).join("address"));
-            address.is_ok_and(|address| address.trim() == owner)
-        };
-        let devices = fs::read_dir(DEVICES).into_iter().flatten().flatten();
-        let names = devices.map(|device| device.file_name().to_string_lossy().into_owned());
-        names.filter(|name| is_owners(name)).find_map(|name| Self::of_bridge(&name))
+        tools::devices_with(&owner).find_map(|name| Self::of_bridge(&name))
     }
 
     /// The bridge is last: as long as it is there, what is left is found.
@@ -202,32 +133,18 @@ impl Network {
     }
 
     fn remove_rules(self) -> io::Result<()> {
-        let comment = self.bridge();
-        for table in TABLES {
-            let rules = run("iptables", &["-w", LOCK_SECS, "-t", table, "-S"])?;
-            for rule in rules.lines().filter_map(|line| line.strip_prefix("-A ")) {
-                let words: Vec<&str> = rule.split(' ').map(|word| word.trim_matches('"')).collect();
-                if words.windows(2).any(|pair| pair == ["--comment", &comment]) {
-                    run("iptables", &[&["-w", LOCK_SECS, "-t", table, "-D"][..], &words].concat())?;
-                }
-            }
-        }
-        Ok(())
+        let own = self.bridge();
+        firewall::remove(|comment| comment == own)
     }
 
     fn has(self, address: Ipv4Addr) -> bool {
-        address.to_bits() >> (32 - Addresses::PART) == self.base >> (32 - Addresses::PART)
+        address.to_bits() >> (32 - PART) == self.base >> (32 - PART)
     }
 }
 
-/// The hardware address of an engine's own bridge: one that no maker of hardware gives, from a hash (FNV-1a) of the
-/// name that the engine has on this machine.
+/// The hardware address of an engine's own bridge.
 fn hardware_address(dir: &Path) -> String {
-    let hash = Order::cgroup(dir).bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    let [a, b, c, d, e, ..] = hash.to_be_bytes();
-    format!("02:{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}")
+    tools::hardware_address(&Order::cgroup(dir))
 }
 
 /// The bridges with an address of a network, from the lines of `ip -o -4 address`: a number, the name, `inet`, the
@@ -256,11 +173,11 @@ mod tests {
     fn each_engine_has_addresses_that_no_other_has() {
         let addresses: Addresses = "10.201.0.0/16".parse().unwrap();
         assert_eq!(addresses.to_string(), "10.201.0.0/16");
-        let networks: Vec<Network> = addresses.networks().collect();
-        assert_eq!(networks.len(), 64);
-        assert_eq!(networks[0].bridge(), "ecsr0ac90000");
+        let all: Vec<Network> = networks(addresses).collect();
+        assert_eq!(all.len(), 64);
+        assert_eq!(all[0].bridge(), "ecsr0ac90000");
         assert_eq!(
-            networks[63].arguments(),
+            all[63].arguments(),
             [
                 "--bridge=ecsr0ac9fc00",
                 "--iptables=false",
@@ -270,7 +187,7 @@ mod tests {
                 "--default-address-pool=base=10.201.255.0/24,size=26",
             ]
         );
-        assert_eq!("10.0.0.0/22".parse::<Addresses>().unwrap().networks().count(), 1);
+        assert_eq!(networks("10.0.0.0/22".parse().unwrap()).count(), 1);
     }
 
     #[test]
@@ -300,7 +217,7 @@ mod tests {
         let all = (32768, 60999);
         let ports = |addresses: &str| -> Vec<_> {
             let addresses: Addresses = addresses.parse().unwrap();
-            addresses.networks().map(|network| network.ports(addresses, all)).collect()
+            networks(addresses).map(|network| network.ports(addresses, all)).collect()
         };
         let of_64 = ports("10.201.0.0/16");
         assert_eq!((of_64[0], of_64[63]), ((32768, 33208), (60551, 60991)));
@@ -314,7 +231,7 @@ mod tests {
     #[test]
     fn no_engine_reaches_another_ones_containers() {
         let addresses: Addresses = "10.201.0.0/16".parse().unwrap();
-        let rules = addresses.networks().nth(1).unwrap().rules(addresses);
+        let rules = networks(addresses).nth(1).unwrap().rules(addresses);
         let rules: Vec<_> = rules.iter().map(|(table, rule)| format!("{table} {rule}")).collect();
         assert_eq!(
             rules,
@@ -326,15 +243,5 @@ mod tests {
                 "filter FORWARD -d 10.201.4.0/22 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
             ]
         );
-    }
-
-    #[test]
-    fn a_range_begins_with_its_first_address_and_holds_an_engine() {
-        for text in
-            ["10.201.0.0", "10.201.0.0/23", "10.201.1.0/16", "10.201.0.0/7", "x/16", "10.0.0.0/-1", ""]
-        {
-            let error = text.parse::<Addresses>().unwrap_err();
-            assert!(error.to_string().starts_with(&format!("`{text}` is no range of addresses")), "{error}");
-        }
     }
 }

@@ -20,5 +20,6 @@ mod services;
 mod container;
 mod docker;
 mod image;
+mod network;
 mod thief;
 mod warm;

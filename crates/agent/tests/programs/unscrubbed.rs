@@ -11,6 +11,12 @@ fn main() -> ExitCode {
     let Ok(executable) = std::env::current_exe() else { return ExitCode::FAILURE };
     let executable = executable.to_string_lossy();
     ExitCode::from(
-        ecsrunner_agent::run(|name| std::env::var_os(name), &executable, std::io::stdout(), None).code(),
+        ecsrunner_agent::run(
+            |name| std::env::var_os(name),
+            &executable,
+            std::io::stdout(),
+            ecsrunner_agent::Keepers::default(),
+        )
+        .code(),
     )
 }

@@ -20,6 +20,7 @@ mod job_logs;
 mod killed;
 mod limits;
 mod memory;
+mod namespaces;
 mod one_job;
 mod operator;
 mod previous;

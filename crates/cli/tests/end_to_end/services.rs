@@ -1,6 +1,7 @@
 //! `services:` of a workflow, served by services that a class declares as processes.
 
 use std::fs::{self, Permissions};
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,6 +9,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::job_logs::output;
+use crate::namespaces::has_namespaces;
 use crate::testbed::{REPOSITORY, Server, Setup, Testbed, bounded, job_ids};
 
 /// Two jobs that are at work at the same time. Each expects a database of its own.
@@ -27,7 +29,7 @@ jobs:
         env:
           POSTGRES_PASSWORD: ${{ format('p{0}', 'w') }}
         ports:
-          - 5432
+          - FIXED5432
         options: >-
           --health-cmd "pg_isready -U postgres"
           --health-interval 10s
@@ -193,12 +195,18 @@ async fn two_jobs_with_postgres_pass_unchanged_and_have_a_database_each() {
         );
         testbed.reconfigure(classes.leak());
         let server = testbed.serve().await;
-        let workflow = TWO_JOBS.replace("MEET", &shared.join("meet").display().to_string());
+        // In a namespace of its own, each job's database is at the port that its workflow fixes, whatever has it here.
+        let _taken = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 5432));
+        let host = if has_namespaces() { "5432:" } else { "" };
+        let workflow = TWO_JOBS
+            .replace("FIXED", host)
+            .replace("MEET", &shared.join("meet").display().to_string());
         let ended = run(&testbed, &workflow).await;
         assert_eq!(ended.len(), 2);
         for ((conclusion, log), own) in ended.iter().zip(["a", "b"]) {
             assert_eq!(conclusion, "success", "{log}");
             assert!(log.contains(&format!("rows: {own} network: host")), "{log}");
+            assert!(host.is_empty() || log.contains("is ready on port 5432"), "{log}");
         }
         testbed.ends_with_nothing_left(server).await;
     })

@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::modes::PRIVATE_FILE;
 use super::removal::Removal;
-use super::{DOCKER, LITTER, Processes, cgroups, leftovers, watch};
+use super::{DOCKER, LITTER, NETWORK, Processes, cgroups, leftovers, watch};
 use crate::task::confinement::public_directories;
 use crate::task::{Description, TaskDir};
 
@@ -106,8 +106,8 @@ impl Processes {
         self.removals.end(&description.task);
     }
 
-    /// Kills a task's processes, waits until its Docker engine has ended, and removes its cgroup. Returns whether all
-    /// have ended. Without a turn: an engine that does not end keeps no other task's files.
+    /// Kills a task's processes, waits until its Docker engine and its network namespace have ended, and removes its
+    /// cgroup. Returns whether all have ended. Without a turn: an engine that does not end keeps no other task's files.
     async fn end_processes(&self, dir: &TaskDir, uid: Option<u32>, is_ours: bool) -> io::Result<bool> {
         // Before anything removes the cgroup, as the clean-up after an engine does.
         cgroups::note_kills(dir)?;
@@ -115,16 +115,16 @@ impl Processes {
             let path = dir.path().to_owned();
             let killed = tokio::task::spawn_blocking(move || leftovers::kill_all(&path, uid));
             killed.await.map_err(io::Error::other)?;
-            let engine = Some(dir.path().join(DOCKER)).filter(|engine| engine.exists());
+            let [engine, network] =
+                [DOCKER, NETWORK].map(|name| Some(dir.path().join(name)).filter(|path| path.exists()));
             // After the job's processes, which could start containers.
-            let removal = engine.map(|engine| Removal { engine: Some(engine), ..Removal::default() });
-            if let Some(removal) = removal
-                && !removal.run(&self.definition.executable).await?
-            {
+            let removal = Removal { engine, network, ..Removal::default() };
+            let is_due = removal.engine.is_some() || removal.network.is_some();
+            if is_due && !removal.run(&self.definition.executable).await? {
                 return Ok(false);
             }
         }
-        // After the engine, whose keeper is in it. No other task has this cgroup.
+        // After the keepers, which are in it. No other task has this cgroup.
         let dir = dir.clone();
         tokio::task::spawn_blocking(move || cgroups::end(&dir)).await.map_err(io::Error::other)??;
         Ok(true)
@@ -146,6 +146,6 @@ impl Processes {
         // The description goes after all that a job shaped: without it, no later removal would go on.
         let mut directories = LITTER.map(|name| dir.path().join(name)).to_vec();
         directories.extend(watch::is_old(dir).then(|| dir.path().to_owned()));
-        Removal { engine: None, user, shared, directories }
+        Removal { engine: None, network: None, user, shared, directories }
     }
 }

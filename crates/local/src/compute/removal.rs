@@ -13,7 +13,7 @@ use std::process::{ExitCode, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use ecsrunner_agent::engine;
+use ecsrunner_agent::{engine, network};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
@@ -39,6 +39,10 @@ const MAX_DEPTH: usize = 64;
 pub(crate) struct Removal {
     /// The directory of a Docker engine, whose end is waited for. What the engine left outside of it is removed.
     pub(crate) engine: Option<PathBuf>,
+    /// The directory by which the keeper of a network namespace is known, whose end is waited for. What the namespace left
+    /// on this machine is removed.
+    #[serde(default)]
+    pub(crate) network: Option<PathBuf>,
     /// Directories that are removed with everything in them.
     pub(crate) directories: Vec<PathBuf>,
     /// A user whose files are removed from `shared`.
@@ -72,6 +76,7 @@ impl Removal {
     fn perform(&self, deadline: Instant) -> io::Result<()> {
         let mut remover = Remover { deadline, moved: 0 };
         let mut left = self.engine.as_ref().map_or(Ok(()), |engine| engine::clean_up(engine, deadline));
+        left = left.and(self.network.as_ref().map_or(Ok(()), |network| network::clean_up(network, deadline)));
         for directory in &self.directories {
             left = left.and(remover.remove(directory));
         }

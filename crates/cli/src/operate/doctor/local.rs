@@ -4,7 +4,14 @@ use super::Check;
 use crate::deployment::{Deployment, LocalServer};
 
 pub(super) async fn look(server: &LocalServer, deployment: &Deployment) -> Vec<Check> {
-    vec![answers(server).await, configuration(deployment).await, state_directory(server), secrets(server)]
+    let mut checks = vec![
+        answers(server).await,
+        configuration(deployment).await,
+        state_directory(server),
+        secrets(server),
+    ];
+    checks.extend(services(server, deployment));
+    checks
 }
 
 async fn answers(server: &LocalServer) -> Check {
@@ -61,6 +68,31 @@ fn secrets(server: &LocalServer) -> Check {
         format_args!("every user of this machine, and so every job, can read {files}"),
         format_args!("run `chmod o= {files}`"),
     )
+}
+
+/// Whether services have their declared ports. Nothing is said where no class declares any.
+fn services(server: &LocalServer, deployment: &Deployment) -> Option<Check> {
+    const NAME: &str = "services";
+    let rules = deployment.rules().ok()?;
+    if rules.catalogue.iter().all(|class| class.services.is_empty()) {
+        return None;
+    }
+    let attachment = match server.attachment("looking at its services") {
+        Ok(attachment) => attachment,
+        Err(failure) => return Some(Check::unknown(NAME, &failure)),
+    };
+    Some(match &attachment.own_ports {
+        None => {
+            Check::ok(NAME, "each task has a network namespace, where services have their declared ports")
+        }
+        Some(reason) => Check::warning(
+            NAME,
+            format_args!(
+                "no task has a network namespace, so services listen on any free port, where other jobs reach them: {reason}"
+            ),
+            "see \"Network namespaces\" in docs/services.md, and restart the server",
+        ),
+    })
 }
 
 async fn configuration(deployment: &Deployment) -> Check {

@@ -18,6 +18,10 @@ pub(super) fn end_all(tasks: &Path) {
         let deadline = Instant::now() + Duration::from_secs(60);
         let _left = ecsrunner_agent::engine::clean_up(&task.path().join("docker"), deadline);
         let _left = TaskCgroup::of(&task.path()).end(deadline);
+        let network = task.path().join("network");
+        if network.exists() {
+            let _left = ecsrunner_agent::network::clean_up(&network, deadline);
+        }
     }
     // The listener and the processes that it has started.
     for process in fs::read_dir("/proc").into_iter().flatten().flatten() {

@@ -1,7 +1,9 @@
-//! The programs that change networks, each with a limit of time.
+//! The programs that change networks, each with a limit of time, and how the devices of a task are known.
 
+use std::fs;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,8 +16,11 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// How much one may print. A job could have made any number of rules and addresses.
 const OUTPUT_LIMIT_BYTES: usize = 16 * 1024 * 1024;
 
+/// The devices of the network that the mounts of this process show.
+pub(crate) const DEVICES: &str = "/sys/class/net";
+
 /// Runs a program to its end, and returns what it printed.
-pub(super) fn run(program: &str, words: &[&str]) -> io::Result<String> {
+pub(crate) fn run(program: &str, words: &[&str]) -> io::Result<String> {
     run_within(LIMIT, program, words)
 }
 
@@ -53,6 +58,35 @@ fn run_within(limit: Duration, program: &str, words: &[&str]) -> io::Result<Stri
         return Ok(printed);
     }
     Err(io::Error::other(format!("{} failed: {}", command(), printed.trim())))
+}
+
+/// The hardware address of a task's own device: one that no maker of hardware gives, from a hash of the name that the
+/// owner has on this machine.
+pub(crate) fn hardware_address(owner: &str) -> String {
+    let [a, b, c, d, e, ..] = hash(owner).to_be_bytes();
+    format!("02:{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}")
+}
+
+/// FNV-1a.
+pub(crate) fn hash(text: &str) -> u64 {
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// The names of the devices with a hardware address.
+pub(crate) fn devices_with(address: &str) -> impl Iterator<Item = String> {
+    let devices = fs::read_dir(DEVICES).into_iter().flatten().flatten();
+    let names = devices.map(|device| device.file_name().to_string_lossy().into_owned());
+    names.filter(move |name| {
+        let its = fs::read_to_string(Path::new(DEVICES).join(name).join("address"));
+        its.is_ok_and(|its| its.trim() == address)
+    })
+}
+
+/// Whether there is a device of this name in the network of this thread. Mounts of `/sys` can show another network.
+pub(crate) fn is_device(name: &str) -> bool {
+    let listed = fs::read_to_string("/proc/thread-self/net/dev").unwrap_or_default();
+    listed.lines().filter_map(|line| line.split_once(':')).any(|(device, _)| device.trim() == name)
 }
 
 #[cfg(test)]
