@@ -4,6 +4,7 @@
 pub(crate) mod github;
 
 mod actions;
+mod changes;
 mod commit;
 mod files;
 mod follow;

@@ -5,6 +5,7 @@
 mod assignment;
 mod concurrency;
 mod containers;
+mod filters;
 mod jobs;
 mod listener;
 mod rest;
