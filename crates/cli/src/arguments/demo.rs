@@ -64,6 +64,9 @@ pub(crate) struct DemoOptions {
     /// Class that serves jobs with this label (repeatable)
     #[arg(long, value_name = "LABEL=CLASS", requires = "workflow")]
     pub(crate) label: Vec<Pair>,
+    /// Print the lines of each job's log to stderr as they come
+    #[arg(long, short)]
+    pub(crate) follow: bool,
     /// Write the log of each job to this directory
     #[arg(long, value_name = "DIR")]
     pub(crate) logs: Option<PathBuf>,

@@ -8,6 +8,7 @@ mod containers;
 mod filters;
 mod jobs;
 mod listener;
+mod live;
 mod rest;
 mod harness;
 mod webhooks;
