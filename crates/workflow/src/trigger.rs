@@ -14,7 +14,7 @@ pub use pattern::matches;
 
 use crate::problem::{Faults, Position};
 use crate::schema::trigger::EVENTS;
-use crate::token::Token;
+use crate::token::{Content, Token};
 
 /// GitHub's limit of inputs that a person gives.
 const MAX_INPUTS: usize = 25;
@@ -64,6 +64,17 @@ impl Triggers {
     pub(crate) fn read(on: Option<&Token>, faults: &mut Faults<'_>) -> Self {
         let mut triggers = Self::default();
         let Some(on) = on else { return triggers };
+        let is_empty = match &on.content {
+            Content::List(items) => items.is_empty(),
+            Content::Map(entries) => entries.is_empty(),
+            _ => false,
+        };
+        if is_empty {
+            faults.add(
+                on.at,
+                "`on` is empty: an event such as `push`, `pull_request` or `workflow_dispatch` is needed",
+            );
+        }
         if let Some(event) = on.text() {
             triggers.add(&event, on.at, None, faults);
         }
@@ -149,7 +160,12 @@ impl CallInterface {
             secrets: entries("secrets")
                 .iter()
                 .filter_map(|(name, spec)| {
-                    Some(CallSecret { name: name.text()?, required: is_required(spec) })
+                    let text = name.text()?;
+                    if text.eq_ignore_ascii_case("GITHUB_TOKEN") {
+                        let why = "each job has this secret already, and a called workflow cannot name it";
+                        faults.add(name.at, format!("the secret `{text}`: {why}"));
+                    }
+                    Some(CallSecret { name: text, required: is_required(spec) })
                 })
                 .collect(),
             outputs: entries("outputs")
