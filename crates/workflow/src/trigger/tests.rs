@@ -157,11 +157,12 @@ fn inputs_of_a_person_have_types_and_defaults() {
         r#"{"level":"low","dry":true,"count":3,"name":"x","note":""}"#
     );
     assert_eq!(
-        given(&[("dry", "yes"), ("level", "mid"), ("other", "1")]).unwrap_err(),
+        given(&[("dry", "yes"), ("level", "mid"), ("other", "1"), ("DRY", "maybe")]).unwrap_err(),
         [
             "the workflow has no input `other`: it takes level, dry, count, name, note",
+            "the input `DRY` is given twice",
             "the input `level` is `mid`: one of low, high is expected",
-            "the input `dry` is `yes`: true or false is expected",
+            "the input `dry` is `maybe`: true or false is expected",
             "the input `name` is required: --input name=VALUE gives it",
         ]
     );
