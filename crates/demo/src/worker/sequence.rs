@@ -278,7 +278,7 @@ impl JobRun {
         // However the step ended.
         match (files.summary(), self.records.last()) {
             (Ok(Some(summary)), Some(step)) => self.log.summarize(&step.id, &summary),
-            (Err(message), _) => self.write(&format!("##[error]{message}")),
+            (Err(message), _) => self.error(&message),
             (Ok(_), _) => {}
         }
         let conclusion = match self.outcome(&ended, &files) {
@@ -324,7 +324,7 @@ impl JobRun {
     }
 
     pub(super) fn fail(&mut self, message: &str) {
-        self.error(&message);
+        self.error(message);
         self.failed = true;
     }
 
