@@ -4,6 +4,7 @@
 pub(crate) mod github;
 
 mod actions;
+mod changes;
 mod commit;
 mod files;
 mod follow;
@@ -88,7 +89,7 @@ async fn run_jobs(
 ) -> Result<Report, Failure> {
     let mut github = testbed.start_github().await?;
     let mut server = testbed.start_server(&github, "127.0.0.1:0", &[]).await?;
-    let mut progress = Progress::new(options.json);
+    let mut progress = Progress::new(options.json, options.follow);
     progress.say(&format!("fake GitHub at {}, server and page at {}", github.url(), server.url()));
     testbed.connect(&github, &server).await?;
     let checkout = submission.checkout(options, &testbed.inside("repository.git"))?;
@@ -154,6 +155,11 @@ async fn interrupted() -> anyhow::Result<()> {
 async fn follow(follower: &mut Follower, progress: &mut Progress) -> anyhow::Result<()> {
     loop {
         follower.look().await?;
+        if progress.shows_lines() {
+            for (job, lines) in follower.new_lines().await? {
+                progress.show_lines(&job, &lines)?;
+            }
+        }
         progress.show(follower.jobs())?;
         if follower.is_done() {
             return Ok(());

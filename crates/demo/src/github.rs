@@ -22,6 +22,7 @@ mod faults;
 mod git;
 mod jit;
 mod job;
+mod job_log;
 mod job_message;
 mod lifecycle;
 mod manifest;

@@ -5,6 +5,7 @@
 //! the listener.
 
 mod configuration;
+mod feed;
 mod jwt;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +17,7 @@ use ureq::Agent;
 use ureq::http::{Method, Request, Response};
 
 pub use configuration::{Configuration, ConfigurationError, FILES, Files};
+pub use feed::Feed;
 
 use crate::protocol::RUNNER_VERSION;
 
@@ -268,6 +270,8 @@ pub struct JobClient {
     /// The base URL of the run service.
     url: String,
     token: String,
+    /// The URL of the live feed, if there is one.
+    feed: Option<String>,
     pub plan: String,
     pub job: String,
 }
@@ -288,6 +292,7 @@ impl JobClient {
             agent: agent(),
             url: text(&endpoint["url"])?,
             token: text(&endpoint["authorization"]["parameters"]["AccessToken"])?,
+            feed: text(&endpoint["data"]["FeedStreamUrl"]),
             plan: text(&message["plan"]["planId"])?,
             job: text(&message["jobId"])?,
         })
@@ -332,6 +337,12 @@ impl JobClient {
         let sent = self.agent.put(url).header("content-type", "text/plain").send(text);
         let response = sent.map_err(|error| CallError::Unreachable(error.to_string()))?;
         read(response).map(|_| ())
+    }
+
+    /// Returns the live feed of the job's lines, if the service has one. It connects when the first lines are sent.
+    #[must_use]
+    pub fn feed(&self) -> Option<Feed> {
+        Some(Feed::new(self.feed.clone()?, self.token.clone()))
     }
 
     /// Downloads a file.

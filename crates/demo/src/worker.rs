@@ -7,6 +7,7 @@
 
 mod act;
 mod action;
+mod annotations;
 mod containers;
 mod environment;
 mod file_commands;

@@ -14,6 +14,7 @@ use crate::auth::Grant;
 use crate::client::Client;
 use crate::http::Call;
 use crate::reply::{Fault, Reply};
+use crate::steps::JobSteps;
 
 const PAGE: usize = 100;
 /// GitHub lists at most 1,000 runs of a status.
@@ -32,6 +33,17 @@ pub(crate) async fn job(
     let path = format!("repos/{repository}/actions/jobs/{job}");
     let call = Call::get("get-job", format!("{job} in {repository}"), path);
     Ok(look_up::<Job>(client, repository, &call).await?.map(Job::remote))
+}
+
+/// Returns a job with its steps; `None` only if it is certain that it does not exist.
+pub(crate) async fn steps(
+    client: &Client,
+    repository: &Repository,
+    job: JobId,
+) -> Result<Option<JobSteps>, Fault> {
+    let path = format!("repos/{repository}/actions/jobs/{job}");
+    let call = Call::get("get-job", format!("{job} in {repository}"), path);
+    look_up(client, repository, &call).await
 }
 
 /// Returns a run; `None` only if it is certain that it does not exist.

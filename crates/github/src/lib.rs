@@ -16,6 +16,7 @@ pub mod operator;
 pub mod app_manifest;
 pub mod permissions;
 pub mod logs;
+pub mod steps;
 
 pub mod relay;
 

@@ -138,7 +138,7 @@ impl Client {
 }
 
 /// A 404 counts as denied, because GitHub uses it to hide what the caller may not see.
-fn failed(repository: &Repository, job: JobId, source: GitHubError) -> JobLogError {
+pub(crate) fn failed(repository: &Repository, job: JobId, source: GitHubError) -> JobLogError {
     match source {
         GitHubError::Refused { status: 401 | 403 | 404, .. } | GitHubError::Credentials(_) => {
             JobLogError::Denied { job, repository: repository.clone(), source }

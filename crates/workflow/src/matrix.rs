@@ -225,7 +225,8 @@ fn equal_leaves(value: Option<&Value>, wanted: &Value) -> bool {
 /// Returns what is wrong with a `strategy` as far as it has no expressions.
 pub(crate) fn early_faults(strategy: &Token) -> Vec<(Position, String)> {
     // What the tables have refused is empty here.
-    if strategy.entries().iter().any(|(_, value)| value.content == Content::Null) {
+    let is_refused = |token: &Token| token.entries().iter().any(|(_, value)| value.content == Content::Null);
+    if is_refused(strategy) || strategy.get("matrix").is_some_and(is_refused) {
         return Vec::new();
     }
     if !strategy.has_expression() {

@@ -41,17 +41,24 @@ pub(crate) struct Faults<'a> {
     file: &'a str,
     found: Vec<Problem>,
     notes: Vec<Problem>,
+    /// Places of values that the tables have refused, which are not refused again.
+    refused: Vec<Position>,
 }
 
 impl<'a> Faults<'a> {
     pub(crate) fn new(file: &'a str) -> Self {
-        Self { file, found: Vec::new(), notes: Vec::new() }
+        Self { file, found: Vec::new(), notes: Vec::new(), refused: Vec::new() }
+    }
+
+    /// Ends the check against the tables. Later faults at the same places would only follow from its faults.
+    pub(crate) fn end_tables(&mut self) {
+        self.refused = self.found.iter().map(|problem| problem.at).collect();
     }
 
     pub(crate) fn add(&mut self, at: Position, text: impl Into<String>) {
         let problem = Problem { file: self.file.to_owned(), at, text: text.into() };
         // An anchor's content is read again at each alias. Each problem is reported once.
-        if !self.found.contains(&problem) {
+        if !self.refused.contains(&at) && !self.found.contains(&problem) {
             self.found.push(problem);
         }
     }

@@ -10,7 +10,7 @@ use crate::problem::{Problem, Problems};
 use crate::token::Token;
 use crate::trigger::CallInterface;
 
-/// GitHub's limit of workflows that call each other in a row.
+/// GitHub's limit of workflows that call each other in a row, the first one included.
 const MAX_DEPTH: usize = 10;
 /// How many calls a run may have: workflows that call each other many times grow by powers.
 const MAX_CALLS: usize = 1_000;
@@ -43,7 +43,8 @@ impl Program {
     pub fn load(file: &str, text: &str, mut find: impl FnMut(&Callee) -> Found) -> Result<Self, Problems> {
         let main = Arc::new(crate::read(file, text)?);
         let mut program = Self { main: Arc::clone(&main), called: BTreeMap::new(), calls: 0 };
-        program.load_called(&main, None, None, &mut find, 1)?;
+        let mut row = vec![Callee::Local { file: file.to_owned() }];
+        program.load_called(&main, &mut row, None, &mut find)?;
         Ok(program)
     }
 
@@ -57,20 +58,25 @@ impl Program {
         std::iter::once(self.main.as_ref()).chain(self.called.values().map(AsRef::as_ref))
     }
 
+    /// Loads what a workflow calls. `row` has the workflows from the first one to the caller.
     fn load_called(
         &mut self,
         caller: &Workflow,
-        origin: Option<&Callee>,
+        row: &mut Vec<Callee>,
         allowed: Option<&Permissions>,
         find: &mut impl FnMut(&Callee) -> Found,
-        depth: usize,
     ) -> Result<(), Problems> {
+        // The first workflow was called by none.
+        let origin = (row.len() > 1).then(|| row.last().cloned()).flatten();
         for job in &caller.jobs {
             let Body::Call(call) = &job.body else { continue };
             let problem =
                 |text: String| Problems(vec![Problem { file: caller.file.clone(), at: call.at, text }]);
-            let callee = call.uses.seen_from(origin);
-            if depth > MAX_DEPTH {
+            let callee = call.uses.seen_from(origin.as_ref());
+            if row.contains(&callee) {
+                return Err(problem(format!("calls `{callee}`, which calls this workflow: a cycle")));
+            }
+            if row.len() >= MAX_DEPTH {
                 return Err(problem(format!("more than {MAX_DEPTH} workflows call each other in a row")));
             }
             self.calls += 1;
@@ -103,7 +109,9 @@ impl Program {
                 return Err(Problems(vec![Problem { file: caller.file.clone(), at: job.at, text }]));
             }
             self.called.insert(callee.clone(), Arc::clone(&workflow));
-            self.load_called(&workflow, Some(&callee), allowed, find, depth + 1)?;
+            row.push(callee);
+            self.load_called(&workflow, row, allowed, find)?;
+            row.pop();
         }
         Ok(())
     }

@@ -28,6 +28,7 @@ pub fn read(file: &str, text: &str) -> Result<Workflow, Problems> {
         }
     };
     let root = check(&node, &ROOT, &mut faults);
+    faults.end_tables();
     let mut workflow = Reader { faults: &mut faults }.workflow(file, &root);
     for job in &mut workflow.jobs {
         job.written_name = written_name(&node, &job.id);

@@ -1,16 +1,20 @@
 //! `on`: what starts a workflow, and the inputs that it takes.
 
+mod admit;
 mod cron;
+mod filter;
 mod input;
 mod pattern;
 
+pub use admit::{Event, NotStarted};
+use filter::{check_filters, texts};
 use input::Giver;
 pub use input::{Input, InputKind, called, dispatched};
 pub use pattern::matches;
 
 use crate::problem::{Faults, Position};
 use crate::schema::trigger::EVENTS;
-use crate::token::Token;
+use crate::token::{Content, Token};
 
 /// GitHub's limit of inputs that a person gives.
 const MAX_INPUTS: usize = 25;
@@ -48,18 +52,6 @@ pub struct CallSecret {
     pub required: bool,
 }
 
-/// An event that may start a workflow.
-#[derive(Clone, Copy, Debug)]
-pub struct Event<'a> {
-    pub name: &'a str,
-    /// The activity type, such as `opened`.
-    pub activity: Option<&'a str>,
-    /// A branch of a push, or the base branch of a pull request.
-    pub branch: Option<&'a str>,
-    /// A tag of a push.
-    pub tag: Option<&'a str>,
-}
-
 /// The activity types that start a workflow which names none.
 fn default_activities(event: &str) -> Option<&'static [&'static str]> {
     match event {
@@ -72,6 +64,17 @@ impl Triggers {
     pub(crate) fn read(on: Option<&Token>, faults: &mut Faults<'_>) -> Self {
         let mut triggers = Self::default();
         let Some(on) = on else { return triggers };
+        let is_empty = match &on.content {
+            Content::List(items) => items.is_empty(),
+            Content::Map(entries) => entries.is_empty(),
+            _ => false,
+        };
+        if is_empty {
+            faults.add(
+                on.at,
+                "`on` is empty: an event such as `push`, `pull_request` or `workflow_dispatch` is needed",
+            );
+        }
         if let Some(event) = on.text() {
             triggers.add(&event, on.at, None, faults);
         }
@@ -143,62 +146,6 @@ impl Triggers {
             _ => None,
         }
     }
-
-    /// Whether an event starts the workflow. Its `paths` are not looked at.
-    ///
-    /// # Errors
-    ///
-    /// Returns why it does not.
-    pub fn admit(&self, event: Event<'_>) -> Result<(), String> {
-        let Some(trigger) = self.events.iter().find(|trigger| trigger.event == event.name) else {
-            return Err(format!(
-                "the event `{}` does not start this workflow: it runs on {}",
-                event.name,
-                self.names().join(", ")
-            ));
-        };
-        let filter = |key: &str| trigger.filters.as_ref().and_then(|filters| filters.get(key)).map(texts);
-        let refused = |what: &str, value: &str, key: &str, patterns: &[String]| {
-            Err(format!(
-                "the event `{}` of the {what} `{value}` does not start this workflow: its `{key}` has {}",
-                event.name,
-                patterns.join(", ")
-            ))
-        };
-        if let Some(activity) = event.activity {
-            let types = filter("types").or_else(|| {
-                let defaults = default_activities(event.name)?;
-                Some(defaults.iter().map(|activity| (*activity).to_owned()).collect())
-            });
-            if let Some(types) = types.filter(|types| !types.iter().any(|known| known == activity)) {
-                return refused("activity", activity, "types", &types);
-            }
-        }
-        for (what, value, other) in [("branch", event.branch, event.tag), ("tag", event.tag, event.branch)] {
-            let (keep, ignore) =
-                if what == "branch" { ("branches", "branches-ignore") } else { ("tags", "tags-ignore") };
-            let Some(value) = value else {
-                // A push of a tag starts no workflow that only names branches, and the reverse.
-                let other_filters =
-                    if what == "branch" { ["tags", "tags-ignore"] } else { ["branches", "branches-ignore"] };
-                let named = [keep, ignore].iter().find_map(|key| Some((*key, filter(key)?)));
-                if let (Some(other), Some((key, patterns)), true) =
-                    (other, named, other_filters.iter().all(|key| filter(key).is_none()))
-                {
-                    let what = if what == "branch" { "tag" } else { "branch" };
-                    return refused(what, other, key, &patterns);
-                }
-                continue;
-            };
-            if let Some(patterns) = filter(keep).filter(|patterns| !matches(patterns, value)) {
-                return refused(what, value, keep, &patterns);
-            }
-            if let Some(patterns) = filter(ignore).filter(|patterns| matches(patterns, value)) {
-                return refused(what, value, ignore, &patterns);
-            }
-        }
-        Ok(())
-    }
 }
 
 impl CallInterface {
@@ -213,7 +160,12 @@ impl CallInterface {
             secrets: entries("secrets")
                 .iter()
                 .filter_map(|(name, spec)| {
-                    Some(CallSecret { name: name.text()?, required: is_required(spec) })
+                    let text = name.text()?;
+                    if text.eq_ignore_ascii_case("GITHUB_TOKEN") {
+                        let why = "each job has this secret already, and a called workflow cannot name it";
+                        faults.add(name.at, format!("the secret `{text}`: {why}"));
+                    }
+                    Some(CallSecret { name: text, required: is_required(spec) })
                 })
                 .collect(),
             outputs: entries("outputs")
@@ -232,64 +184,6 @@ fn check_times(schedule: Option<&Token>, faults: &mut Faults<'_>) {
             && let Err(wrong) = cron::check(&text)
         {
             faults.add(times.at, wrong);
-        }
-    }
-}
-
-/// Returns the texts of one text or a list.
-fn texts(token: &Token) -> Vec<String> {
-    match token.text() {
-        Some(text) if text.is_empty() => Vec::new(),
-        Some(text) => vec![text],
-        None => token.items().iter().filter_map(Token::text).collect(),
-    }
-}
-
-/// The filters that have an effect on an event.
-fn effective(event: &str) -> &'static [&'static str] {
-    match event {
-        "push" => &["branches", "branches-ignore", "tags", "tags-ignore", "paths", "paths-ignore"],
-        "pull_request" | "pull_request_target" => {
-            &["types", "branches", "branches-ignore", "paths", "paths-ignore"]
-        }
-        "workflow_run" => &["types", "workflows", "branches", "branches-ignore"],
-        "merge_group" => &["types", "branches", "branches-ignore"],
-        "image_version" => &["types", "names", "versions"],
-        "workflow_dispatch" => &["inputs"],
-        _ => &["types"],
-    }
-}
-
-fn check_filters(event: &str, activities: &[&str], filters: &Token, faults: &mut Faults<'_>) {
-    let types = filters.get("types").into_iter().flat_map(|types| match types.items() {
-        [] => vec![types],
-        items => items.iter().collect(),
-    });
-    // `repository_dispatch` has types of its own.
-    for activity in types.filter(|_| event != "repository_dispatch") {
-        let name = activity.text().unwrap_or_default();
-        if !activities.contains(&name.as_str()) {
-            let known = if activities.is_empty() { "none".to_owned() } else { activities.join(", ") };
-            faults.note(activity.at, format!("`{name}` is not an activity of `{event}`, which has {known}"));
-        }
-    }
-    for (key, _) in filters.entries() {
-        let name = key.text().unwrap_or_default();
-        if !effective(event).contains(&name.as_str()) {
-            faults.note(key.at, format!("`{name}` has no effect on the event `{event}`"));
-        } else if name.starts_with("paths") {
-            faults
-                .note(key.at, format!("`{name}` is not looked at: the workflow starts whatever has changed"));
-        }
-    }
-    for (keep, ignore) in
-        [("branches", "branches-ignore"), ("tags", "tags-ignore"), ("paths", "paths-ignore")]
-    {
-        if let (Some(_), Some(second)) = (filters.get(keep), filters.get(ignore)) {
-            faults.add(
-                second.at,
-                format!("`{event}` has `{keep}` and `{ignore}`: only one of them is allowed"),
-            );
         }
     }
 }

@@ -261,11 +261,13 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Yaml, Str
         Some("bool") => bool(text).ok_or_else(|| wrong("bool")),
         Some("int") => number().ok_or_else(|| wrong("int")),
         Some("float") => number().ok_or_else(|| wrong("float")),
-        Some(_) | None => Err(format!(
-            "the tag `{}{}` is not known: !!str, !!null, !!bool, !!int or !!float is expected",
-            tag.original_handle(),
-            tag.suffix()
-        )),
+        Some(_) | None => {
+            let (handle, suffix) = (tag.original_handle(), tag.suffix());
+            let hint = if handle == "!" { "; a text that begins with `!` needs quotes" } else { "" };
+            Err(format!(
+                "the tag `{handle}{suffix}` is not known: !!str, !!null, !!bool, !!int or !!float is expected{hint}"
+            ))
+        }
     }
 }
 

@@ -49,6 +49,9 @@ pub(crate) struct DemoOptions {
     /// Tag of the run, as after a push of it
     #[arg(long, value_name = "NAME", requires = "workflow", conflicts_with = "branch")]
     pub(crate) tag: Option<String>,
+    /// File that the event has changed, for filters by path (repeatable; default: those of the commit)
+    #[arg(long, value_name = "FILE", requires = "workflow")]
+    pub(crate) changed: Vec<ChangedFile>,
     /// Input of a workflow_dispatch (repeatable)
     #[arg(long, value_name = "NAME=VALUE", requires = "workflow")]
     pub(crate) input: Vec<Pair>,
@@ -61,6 +64,9 @@ pub(crate) struct DemoOptions {
     /// Class that serves jobs with this label (repeatable)
     #[arg(long, value_name = "LABEL=CLASS", requires = "workflow")]
     pub(crate) label: Vec<Pair>,
+    /// Print the lines of each job's log to stderr as they come
+    #[arg(long, short)]
+    pub(crate) follow: bool,
     /// Write the log of each job to this directory
     #[arg(long, value_name = "DIR")]
     pub(crate) logs: Option<PathBuf>,
@@ -97,6 +103,25 @@ impl FromStr for GivenAction {
             return Err(expected());
         }
         Ok(Self { action: action.to_owned(), directory: PathBuf::from(directory) })
+    }
+}
+
+/// The path of a file in the repository, as Git writes it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct ChangedFile(pub(crate) String);
+
+impl FromStr for ChangedFile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let path = text.strip_prefix("./").unwrap_or(text);
+        let is_inside = path.split('/').all(|part| !matches!(part, "" | "." | ".."));
+        match is_inside {
+            true => Ok(Self(path.to_owned())),
+            false => {
+                Err(format!("`{text}` is not the path of a file in the repository, such as `src/main.rs`"))
+            }
+        }
     }
 }
 
@@ -187,6 +212,16 @@ mod tests {
             ["", "actions/checkout@v4", "checkout@v4=dir", "actions/checkout=dir", "a/b@=dir", "a/b@v1="]
         {
             assert!(text.parse::<GivenAction>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_changed_file_is_named_by_its_path_in_the_repository() {
+        for text in ["src/main.rs", "./src/main.rs"] {
+            assert_eq!(text.parse::<ChangedFile>().unwrap(), ChangedFile("src/main.rs".to_owned()));
+        }
+        for text in ["", "/src", "src/", "../a", "a/./b"] {
+            assert!(text.parse::<ChangedFile>().is_err(), "{text}");
         }
     }
 

@@ -138,7 +138,7 @@ pub(crate) struct StopRunner {
 pub(crate) enum JobsCommand {
     /// List open jobs and what they wait for, then ended ones, the latest first
     List(ListJobs),
-    /// Print the log of an ended job, from GitHub
+    /// Print the log of a job that has ended, from GitHub
     Logs(JobLogs),
     /// Re-evaluate a refused job, or re-run an ended one
     Retry(RetryJob),
@@ -167,6 +167,9 @@ pub(crate) struct JobLogs {
     /// Repository of the job, if JOB is an id that has no record
     #[arg(long, value_name = "OWNER/NAME")]
     pub(crate) repository: Option<Repository>,
+    /// Wait for the job's end, and print its steps to stderr as they come
+    #[arg(long, short)]
+    pub(crate) follow: bool,
     /// Start each line with its time
     #[arg(long)]
     pub(crate) timestamps: bool,

@@ -83,6 +83,21 @@ pub(super) struct SimAnnotation {
     pub(super) start_line: Option<u64>,
 }
 
+/// Lines of a job's log that have come.
+#[derive(Deserialize)]
+struct SimLines {
+    lines: Vec<String>,
+    next: usize,
+}
+
+/// How much of a job's log was read.
+#[derive(Clone, Copy, Default, Debug)]
+struct Read {
+    lines: usize,
+    /// Whether it was read after the job's end.
+    is_whole: bool,
+}
+
 #[derive(Deserialize)]
 struct Deliveries {
     deliveries: Vec<Delivery>,
@@ -116,6 +131,7 @@ pub(super) struct Follower {
     server: Source,
     run: RunId,
     seen: Seen,
+    read: HashMap<u64, Read>,
     done: bool,
 }
 
@@ -133,6 +149,7 @@ impl Follower {
             server: Source::of(server),
             run,
             seen: Seen::default(),
+            read: HashMap::new(),
             done: false,
         })
     }
@@ -199,6 +216,26 @@ impl Follower {
     /// Returns the log of a job, which may be empty.
     pub(super) async fn log(&self, job: u64) -> anyhow::Result<String> {
         Ok(self.github.get(&format!("/_sim/jobs/{job}/log")).await?.text().await?)
+    }
+
+    /// Returns the lines of logs that have come since the last call, with the names of their jobs.
+    pub(super) async fn new_lines(&mut self) -> anyhow::Result<Vec<(String, Vec<String>)>> {
+        let mut new = Vec::new();
+        for job in
+            self.seen.run.iter().filter(|job| matches!(job.state, JobPhase::InProgress | JobPhase::Completed))
+        {
+            let read = self.read.entry(job.id).or_default();
+            if read.is_whole {
+                continue;
+            }
+            let path = format!("/_sim/jobs/{}/lines?from={}", job.id, read.lines);
+            let SimLines { lines, next } = self.github.read(&path).await?;
+            *read = Read { lines: next, is_whole: job.state == JobPhase::Completed };
+            if !lines.is_empty() {
+                new.push((job.name.clone(), lines));
+            }
+        }
+        Ok(new)
     }
 
     /// Reads the present state once.

@@ -14,7 +14,7 @@ use ecsrunner_core::wire::job::Conclusion;
 
 use super::follow::{Seen, SimJob};
 use super::summary;
-use crate::output::clean;
+use crate::output::{clean, clean_but_tabs};
 
 /// The most jobs that are redrawn in place.
 const MAX_ROWS: usize = 24;
@@ -24,6 +24,7 @@ pub(super) struct Progress {
     began: Instant,
     in_place: bool,
     quiet: bool,
+    shows_lines: bool,
     drawn: usize,
     told: HashMap<u64, String>,
     /// The steps that were told, by job and number.
@@ -33,13 +34,14 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// With `quiet`, nothing is printed.
-    pub(super) fn new(quiet: bool) -> Self {
-        let in_place = io::stderr().is_terminal();
+    /// With `quiet`, no progress is printed. With `shows_lines`, the lines of logs are printed.
+    pub(super) fn new(quiet: bool, shows_lines: bool) -> Self {
+        let in_place = io::stderr().is_terminal() && !shows_lines;
         Self {
             began: Instant::now(),
             in_place,
             quiet,
+            shows_lines,
             drawn: 0,
             told: HashMap::new(),
             told_steps: HashSet::new(),
@@ -52,6 +54,17 @@ impl Progress {
             // A failed write of progress is ignored.
             let _shown = writeln!(anstream::stderr(), "{text}");
         }
+    }
+
+    pub(super) const fn shows_lines(&self) -> bool {
+        self.shows_lines
+    }
+
+    /// Prints lines of a job's log.
+    pub(super) fn show_lines(&self, job: &str, lines: &[String]) -> io::Result<()> {
+        let mut err = anstream::stderr().lock();
+        // The output of a job must not control the terminal.
+        lines.iter().try_for_each(|line| writeln!(err, "{:<28} | {}", cut(job, 28), clean_but_tabs(line)))
     }
 
     pub(super) fn show(&mut self, seen: &Seen) -> io::Result<()> {

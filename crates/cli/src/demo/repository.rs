@@ -22,6 +22,8 @@ pub(super) struct Checkout {
     pub(super) base: Option<(String, String)>,
     /// Whether the commit has changes that are not committed.
     pub(super) has_changes: bool,
+    /// Whether the folder is a Git repository itself.
+    pub(super) is_repository: bool,
 }
 
 /// Returns the Git directory for a repository, or `None` if Git is not installed. A folder that is no repository
@@ -104,7 +106,8 @@ pub(super) fn prepare(
     }
     let has_changes = has_changes && head.is_some();
     let commit = Commit::read(inside, &sha, head.as_ref().unwrap_or(&sha))?;
-    Ok(Some(Checkout { directory: into.to_owned(), sha, commit, branch, default_branch, base, has_changes }))
+    let directory = into.to_owned();
+    Ok(Some(Checkout { directory, sha, commit, branch, default_branch, base, has_changes, is_repository }))
 }
 
 /// Returns the default branch of a repository: that of its remote, or else `main` or `master` if it has one.

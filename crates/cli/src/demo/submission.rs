@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::actions::{self, Place};
+use super::changes::Changes;
 use super::files;
 use super::progress::Progress;
 use super::repository::{self, Checkout};
@@ -109,7 +110,7 @@ impl Submission {
                 if options.online {
                     github.post("/_sim/upstream", &json!({"url": GITHUB})).await?.error_for_status()?;
                 }
-                ("/_sim/workflows", workflow.body(options, checkout))
+                ("/_sim/workflows", workflow.body(options, checkout)?)
             }
             Self::Jobs(count) => (
                 "/_sim/jobs",
@@ -159,7 +160,7 @@ impl Workflow {
         Ok(())
     }
 
-    fn body(&self, options: &DemoOptions, checkout: Option<&Checkout>) -> Value {
+    fn body(&self, options: &DemoOptions, checkout: Option<&Checkout>) -> anyhow::Result<Value> {
         let pairs = |pairs: &[Pair]| -> Vec<(String, String)> {
             pairs.iter().map(|pair| (pair.name.clone(), pair.value.clone())).collect()
         };
@@ -169,7 +170,11 @@ impl Workflow {
             .map(|secret| (secret.name.as_str(), secret.value.expose_secret()))
             .collect();
         let branch = checkout.map(|checkout| checkout.branch.as_str()).or(options.branch.as_deref());
-        json!({
+        let changes = match &options.changed[..] {
+            [] => Changes::of_event(checkout, &options.event, &self.payload)?,
+            named => Changes::named(named.iter().map(|file| file.0.clone()).collect()),
+        };
+        Ok(json!({
             "repository": REPOSITORY,
             "file": self.file,
             "text": self.text,
@@ -185,10 +190,11 @@ impl Workflow {
             "base_branch": options.base,
             "base_sha": checkout.and_then(|checkout| checkout.base.as_ref()).map(|(_, sha)| sha),
             "tag": options.tag,
+            "changes": changes,
             "inputs": pairs(&options.input),
             "vars": pairs(&options.var),
             "secrets": secrets,
-        })
+        }))
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! The log of a runner's task is in `logs.rs`.
 
+mod follow;
+
 use std::fmt::Write;
 
 use ecsrunner_api::job::JobView;
@@ -40,7 +42,11 @@ pub(super) async fn print_log(arguments: &JobLogs) -> Result<(), Failure> {
         None => recorded_repository(&deployment, named.id).await?,
     };
     let client = credentials::for_logs(&deployment).await?;
-    let log = client.job_log(&repository, named.id).await.map_err(failure)?;
+    let log = match arguments.follow {
+        true => follow::log_at_end(&client, &repository, named.id).await,
+        false => client.job_log(&repository, named.id).await,
+    };
+    let log = log.map_err(failure)?;
     if log.is_cut() {
         say(&format!("note: the log is longer than {} MiB, and its end is omitted", MAX_LOG_BYTES >> 20));
     }
@@ -106,9 +112,10 @@ fn kind(text: &str) -> Kind {
 /// Returns why there is no log, with a hint.
 fn failure(error: JobLogError) -> Failure {
     match &error {
-        JobLogError::NotEnded { runner: Some(runner), .. } => {
+        JobLogError::NotEnded { job, runner: Some(runner), .. } => {
             let hint = format!(
-                "run `ecsrunner runners logs {runner} --follow` to see the log of its runner meanwhile"
+                "run `ecsrunner jobs logs {job} --follow` to see its steps as they come, and `ecsrunner runners logs \
+                 {runner} --follow` for the log of its runner"
             );
             Failure::not_found(error).hint(hint)
         }

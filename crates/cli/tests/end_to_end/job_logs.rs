@@ -157,6 +157,35 @@ async fn the_servers_api_gives_a_jobs_log_as_text_that_no_browser_takes_for_a_pa
 }
 
 #[tokio::test]
+async fn a_job_is_followed_step_by_step_to_its_log() {
+    bounded(async {
+        let testbed = Testbed::set_up(Setup::default()).await;
+        let server = testbed.serve().await;
+        let workflow = "on: push\njobs:\n  a:\n    runs-on: [self-hosted, 'class:small']\n    steps:\n      \
+                        - {name: Wait, run: sleep 3}\n      - {name: Break it, run: echo at the end; exit 4}\n";
+        let body = json!({"repository": REPOSITORY, "file": ".github/workflows/ci.yml", "text": workflow});
+        let job = job_ids(&testbed.github.submit_workflow(&body).await)[0].to_string();
+        server.api().until("the job to run", |api| api.jobs_in("in_progress").len() == 1).await;
+        let followed = output(&testbed, &["jobs", "logs", &job, "--follow"]).await;
+        let (log, steps) = (text(&followed.stdout), text(&followed.stderr));
+        assert_eq!(followed.status.code(), Some(0), "{steps}");
+        assert!(log.contains("\nat the end\n"), "{log}");
+        for line in ["Wait: success", "Break it: failure", "job: failure"] {
+            assert!(steps.lines().any(|told| told.ends_with(line)), "{line}: {steps}");
+        }
+        assert_eq!(steps.matches("Wait: success").count(), 1, "{steps}");
+        // After the end there is nothing to wait for.
+        let again = output(&testbed, &["jobs", "logs", &job, "--follow"]).await;
+        assert_eq!((text(&again.stdout), text(&again.stderr).contains("job: failure")), (log, true));
+        let none = output(&testbed, &["jobs", "logs", "4711", "--repository", "acme/app", "-f"]).await;
+        assert_eq!(none.status.code(), Some(4));
+        server.api().until("the job to be done", |api| api.jobs_in("completed").len() == 1).await;
+        testbed.ends_with_nothing_left(server).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_jobs_log_needs_the_token_of_the_state_directory() {
     bounded(async {
         let (testbed, server, job) = after_a_printing_job(Setup::default()).await;
@@ -220,7 +249,7 @@ async fn a_job_without_a_log_is_told_with_what_to_do_instead() {
         --- stderr
         error: job [job] is in progress, and GitHub gives a job's log once the job has ended
 
-        hint: run `ecsrunner runners logs [runner] --follow` to see the log of its runner meanwhile
+        hint: run `ecsrunner jobs logs [job] --follow` to see its steps as they come, and `ecsrunner runners logs [runner] --follow` for the log of its runner
         ");
         let (status, body) = told_to_operator(&testbed, &server, &log_path(job)).await;
         assert_eq!(status, 409);

@@ -5,8 +5,6 @@ mod submit;
 mod view;
 mod wait;
 
-pub(in crate::github) use view::without_times;
-
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -40,6 +38,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/jobs/{job}/approve", post(approve))
         .route("/jobs/{job}/complete", post(complete))
         .route("/jobs/{job}/log", get(view::log))
+        .route("/jobs/{job}/lines", get(view::lines))
         .route("/repositories", post(put_repository))
         .route("/actions", post(action::put))
         .route("/git", post(put_git))

@@ -14,6 +14,7 @@ use crate::workflow::Executor;
 
 use super::commit::Commit;
 use super::course::Course;
+use super::job_log::JobLog;
 use super::state::SessionId;
 
 /// GitHub's default limit of a job, in minutes.
@@ -85,10 +86,7 @@ pub(super) struct Job {
     pub timeline: Vec<(Timestamp, JobPhase)>,
     /// How many times a runner started it. More than once is a fault.
     pub starts: u32,
-    /// The whole log, once its runner has uploaded it.
-    pub log: Option<String>,
-    /// The logs of steps in the order of upload, each with its step's id.
-    pub step_logs: Vec<(String, String)>,
+    pub log: JobLog,
     /// The summaries of steps in the order of their upload, each with its step's id.
     pub summaries: Vec<(String, String)>,
     pub steps: Vec<StepReport>,
@@ -266,8 +264,7 @@ impl Job {
             state,
             created_at: now,
             starts: 0,
-            log: None,
-            step_logs: Vec::new(),
+            log: JobLog::default(),
             summaries: Vec::new(),
             steps: Vec::new(),
             outputs: BTreeMap::new(),
@@ -276,13 +273,9 @@ impl Job {
         }
     }
 
-    /// Returns the log as far as it was uploaded.
+    /// Returns the log as far as it was sent.
     pub(super) fn whole_log(&self) -> Option<String> {
-        match &self.log {
-            Some(log) => Some(log.clone()),
-            None if self.step_logs.is_empty() => None,
-            None => Some(self.step_logs.iter().map(|(_, text)| text.as_str()).collect()),
-        }
+        self.log.text(&self.steps)
     }
 
     pub(super) fn enter(&mut self, state: JobState, now: Timestamp) {

@@ -106,7 +106,7 @@ impl State {
                 "isShared": false,
                 "isReady": true,
                 "authorization": {"scheme": "OAuth", "parameters": {"AccessToken": worker_token}},
-                "data": {},
+                "data": {"FeedStreamUrl": paths::feed_url(&self.base)},
             }]},
             "variables": {
                 "system.github.token": {"value": github_token, "isSecret": true},

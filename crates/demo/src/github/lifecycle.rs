@@ -237,7 +237,7 @@ impl State {
         let Some(id) = lost.job else { return };
         match self.jobs.get_mut(&id) {
             Some(job) if matches!(job.state, JobState::InProgress { .. }) => {
-                job.step_logs.push((String::new(), LOST.to_owned()));
+                job.log.upload_step("", LOST);
                 self.complete_job(id, Conclusion::Failure);
             }
             Some(_) => self.requeue_job(id),

@@ -6,6 +6,7 @@
 //! and from observed runs.
 
 mod broker;
+mod feed;
 mod launch;
 pub(super) mod paths;
 mod reply;
@@ -59,6 +60,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route(paths::BLOB, put(results::upload).get(results::download))
         .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), around))
+        .route(paths::FEED, get(feed::feed))
         .with_state(shared)
 }
 

@@ -87,7 +87,7 @@ impl JobRun {
             Ended::Exited(status) if self.failed => self.write(&format!("act: {status}")),
             Ended::Exited(status) => self.fail(&format!("act ended with {status}")),
             Ended::NotStarted(error) => self.fail(&format!("act cannot be started: {error}")),
-            Ended::Interrupted => self.write("##[error]The operation was canceled."),
+            Ended::Interrupted => self.error("The operation was canceled."),
         }
     }
 
@@ -160,7 +160,7 @@ impl JobRun {
         } else if line.msg.contains("Job failed") {
             self.failed = true;
         } else if line.level == "fatal" {
-            self.write(&format!("##[error]{}", line.msg));
+            self.error(&line.msg);
         }
     }
 }

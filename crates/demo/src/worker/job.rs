@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::process::{Command, ExitStatus};
+use std::path::Path;
+use std::process::{self as os, ExitStatus};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use nix::unistd::Pid;
 use crate::times::{SCALE_VARIABLE, Times};
 
 use super::Control;
+use super::annotations::{Command, Report};
 use super::log::{Log, StepRecord};
 use super::order::{Condition, Order};
 use super::process::{self, Event};
@@ -102,10 +104,37 @@ impl JobRun {
         self.log.write(line);
     }
 
+    /// Adds a line of a step's output, which may be a command.
+    pub(super) fn take_line(&mut self, line: &str) {
+        match Command::read(line) {
+            Some(Command::Report(report)) => self.report_of_step(report),
+            Some(Command::Group(title)) => self.write(&format!("##[group]{title}")),
+            Some(Command::EndGroup) => self.write("##[endgroup]"),
+            // Debug logging is off.
+            Some(Command::Debug) => {}
+            None => self.write(line),
+        }
+    }
+
+    /// Reports an error of the current step.
+    pub(super) fn error(&mut self, message: &str) {
+        self.report_of_step(Report::failure(message));
+    }
+
+    fn report_of_step(&mut self, report: Report) {
+        self.write(&report.shown());
+        let workspace = self.variables.get("GITHUB_WORKSPACE").cloned().unwrap_or_default();
+        let (number, line) = (self.records.len(), self.log.step_lines());
+        if let Some(step) = self.records.last_mut() {
+            let made = report.annotation(&step.annotations, Path::new(&workspace), number, line);
+            step.annotations.extend(made);
+        }
+    }
+
     /// Runs a process until it ends or the job is interrupted. `line` gets each line of its output.
     pub(super) fn run_process(
         &mut self,
-        command: Command,
+        command: os::Command,
         manner: Manner,
         line: impl FnMut(&mut Self, &str),
     ) -> Ended {
@@ -115,7 +144,7 @@ impl JobRun {
     /// As [`Self::run_process`], with this standard input.
     pub(super) fn run_process_with(
         &mut self,
-        command: Command,
+        command: os::Command,
         input: Option<File>,
         manner: Manner,
         mut line: impl FnMut(&mut Self, &str),
@@ -169,8 +198,13 @@ impl JobRun {
     pub(super) fn next_event(&mut self, limit: Duration) -> Option<Event> {
         let limit = self.log.next_update().map_or(limit, |due| due.min(limit));
         let event = self.events.recv_timeout(limit).ok();
-        if self.log.next_update() == Some(Duration::ZERO) {
+        if self.log.has_due_update() {
             self.log.update(&self.records);
+        }
+        if self.log.has_due_lines()
+            && let Some(step) = self.records.last()
+        {
+            self.log.send_lines(&step.id);
         }
         if let Some(Event::Control(control)) = &event {
             self.interruption.get_or_insert(*control);

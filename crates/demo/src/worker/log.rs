@@ -7,12 +7,17 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::protocol::Conclusion;
-use crate::runner_client::JobClient;
+use crate::runner_client::{Feed, JobClient};
+
+use super::annotations::Annotation;
 
 const RECEIVER: &str = "twirp/results.services.receiver.Receiver";
 const STEPS: &str = "twirp/github.actions.results.api.v1.WorkflowStepUpdateService/WorkflowStepsUpdate";
 /// Changes of steps are sent at most this often.
 const UPDATE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The delay of lines for the live feed.
+const FEED_INTERVAL: Duration = Duration::from_millis(250);
 
 /// A step that is in progress, executed or skipped.
 #[derive(Clone, Debug)]
@@ -21,6 +26,7 @@ pub(super) struct StepRecord {
     pub(super) name: String,
     pub(super) started_at: Timestamp,
     pub(super) completed: Option<(Timestamp, Conclusion)>,
+    pub(super) annotations: Vec<Annotation>,
 }
 
 /// The current log.
@@ -34,11 +40,18 @@ pub(super) struct Log {
     updated: Option<Instant>,
     is_changed: bool,
     changes: u64,
+    feed: Option<Feed>,
+    /// Lines of the current step that the feed does not have yet, and when the first of them was written.
+    unsent: Vec<String>,
+    unsent_since: Option<Instant>,
 }
 
 impl Log {
     pub(super) fn new(client: JobClient, results: Option<String>) -> Self {
         Self {
+            feed: client.feed(),
+            unsent: Vec::new(),
+            unsent_since: None,
             client,
             results,
             whole: "\u{feff}".to_owned(),
@@ -51,15 +64,41 @@ impl Log {
     }
 
     pub(super) fn write(&mut self, line: &str) {
+        if self.feed.is_some() && !line.is_empty() {
+            self.unsent.push(line.to_owned());
+            self.unsent_since.get_or_insert_with(Instant::now);
+        }
         let line = format!("{:.7} {line}\n", Timestamp::now());
         self.whole.push_str(&line);
         self.step.push_str(&line);
-        self.lines.0 += 1;
-        self.lines.1 += 1;
+        let lines = u64::try_from(line.matches('\n').count()).unwrap_or_default();
+        self.lines.0 += lines;
+        self.lines.1 += lines;
+    }
+
+    /// Sends lines of the current step over the live feed.
+    pub(super) fn send_lines(&mut self, id: &str) {
+        let lines = std::mem::take(&mut self.unsent);
+        self.unsent_since = None;
+        let written = u64::try_from(lines.len()).unwrap_or_default();
+        if let Some(feed) = self.feed.as_mut().filter(|_| written > 0) {
+            feed.send(id, self.lines.1.saturating_sub(written) + 1, &lines);
+        }
+    }
+
+    /// Whether lines have waited long enough for the live feed.
+    pub(super) fn has_due_lines(&self) -> bool {
+        self.unsent_since.is_some_and(|since| since.elapsed() >= FEED_INTERVAL)
+    }
+
+    /// Returns the number of lines of the current step.
+    pub(super) const fn step_lines(&self) -> u64 {
+        self.lines.1
     }
 
     /// Uploads the log of a step.
     pub(super) fn end_step(&mut self, id: &str) {
+        self.send_lines(id);
         let text = std::mem::replace(&mut self.step, "\u{feff}".to_owned());
         let lines = std::mem::take(&mut self.lines.1);
         if lines > 0 {
@@ -107,10 +146,17 @@ impl Log {
         }
     }
 
-    /// Returns how long to wait before the next update may be sent, or `None` if none is due.
+    /// Whether an update waits that may be sent now.
+    pub(super) fn has_due_update(&self) -> bool {
+        self.is_changed && self.updated.is_none_or(|at| at.elapsed() >= UPDATE_INTERVAL)
+    }
+
+    /// Returns how long to wait before steps or lines may be sent, or `None` if none wait.
     pub(super) fn next_update(&self) -> Option<Duration> {
         let waited = self.updated.map_or(UPDATE_INTERVAL, |at| at.elapsed());
-        self.is_changed.then(|| UPDATE_INTERVAL.saturating_sub(waited))
+        let update = self.is_changed.then(|| UPDATE_INTERVAL.saturating_sub(waited));
+        let lines = self.unsent_since.map(|since| FEED_INTERVAL.saturating_sub(since.elapsed()));
+        update.into_iter().chain(lines).min()
     }
 
     /// Sends the steps' states. If they were sent less than [`UPDATE_INTERVAL`] ago, they are
@@ -165,6 +211,7 @@ impl StepRecord {
             "conclusion": self.completed.map(|(_, conclusion)| conclusion.posted()),
             "started_at": self.started_at,
             "completed_at": self.completed.map(|(at, _)| at),
+            "annotations": self.annotations.iter().map(Annotation::posted).collect::<Vec<_>>(),
         })
     }
 }

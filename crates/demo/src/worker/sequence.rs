@@ -274,16 +274,16 @@ impl JobRun {
         };
         command.env_clear().envs(&self.variables).envs(files.variables());
         command.envs(env.iter().map(|(name, value)| (name, value)));
-        let ended = self.run_process(command, manner, |run, line| run.write(line));
+        let ended = self.run_process(command, manner, |run, line| run.take_line(line));
         // However the step ended.
         match (files.summary(), self.records.last()) {
             (Ok(Some(summary)), Some(step)) => self.log.summarize(&step.id, &summary),
-            (Err(message), _) => self.write(&format!("##[error]{message}")),
+            (Err(message), _) => self.error(&message),
             (Ok(_), _) => {}
         }
         let conclusion = match self.outcome(&ended, &files) {
             Err(message) => {
-                self.write(&format!("##[error]{message}"));
+                self.error(&message);
                 self.failed |= !continue_on_error;
                 if continue_on_error { Conclusion::Success } else { Conclusion::Failure }
             }
@@ -298,7 +298,7 @@ impl JobRun {
         match ended {
             Ended::NotStarted(error) => Err(format!("the process could not be started: {error}")),
             Ended::Interrupted => {
-                self.write("##[error]The operation was canceled.");
+                self.error("The operation was canceled.");
                 Ok(Conclusion::Cancelled)
             }
             Ended::Exited(status) => {
@@ -324,7 +324,7 @@ impl JobRun {
     }
 
     pub(super) fn fail(&mut self, message: &str) {
-        self.write(&format!("##[error]{message}"));
+        self.error(message);
         self.failed = true;
     }
 
@@ -346,7 +346,13 @@ impl JobRun {
     }
 
     fn begin_as(&mut self, id: String, name: &str) {
-        let record = StepRecord { id, name: name.to_owned(), started_at: Timestamp::now(), completed: None };
+        let record = StepRecord {
+            id,
+            name: name.to_owned(),
+            started_at: Timestamp::now(),
+            completed: None,
+            annotations: Vec::new(),
+        };
         self.records.push(record);
         self.log.update(&self.records);
         self.write(&format!("##[group]{name}"));
@@ -371,6 +377,7 @@ impl JobRun {
             name: name.to_owned(),
             started_at: now,
             completed: Some((now, Conclusion::Skipped)),
+            annotations: Vec::new(),
         });
     }
 }

@@ -101,8 +101,9 @@ fn the_one_endpoint_leads_back_to_the_run_service() {
     assert_eq!(keys(&endpoint["authorization"]["parameters"]), ["AccessToken"]);
     let data = endpoint["data"].as_object().unwrap();
     assert!(data.values().all(Value::is_string), "{data:?}");
-    // The fake has no live log and no service for identity tokens, which the worker would wait for.
-    assert!(!data.contains_key("FeedStreamUrl") && !data.contains_key("GenerateIdTokenUrl"), "{data:?}");
+    assert!(data["FeedStreamUrl"].as_str().unwrap().starts_with("ws://127.0.0.1:"), "{data:?}");
+    // The fake has no service for identity tokens, which the worker would wait for.
+    assert!(!data.contains_key("GenerateIdTokenUrl"), "{data:?}");
 }
 
 #[test]

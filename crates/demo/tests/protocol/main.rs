@@ -20,4 +20,5 @@ mod steps;
 mod workflow;
 mod launch;
 mod results;
+mod feed;
 mod order;

@@ -5,8 +5,10 @@
 mod assignment;
 mod concurrency;
 mod containers;
+mod filters;
 mod jobs;
 mod listener;
+mod live;
 mod rest;
 mod harness;
 mod webhooks;

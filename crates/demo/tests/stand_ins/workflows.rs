@@ -129,23 +129,23 @@ fn an_event_that_does_not_start_the_workflow_and_wrong_inputs_are_refused() {
     for (more, expected) in [
         (
             json!({"event": "release"}),
-            "the event `release` does not start this workflow: it runs on push, workflow_dispatch",
+            "1: the event `release` does not start this workflow: it runs on push, workflow_dispatch",
         ),
         (
             json!({"head_branch": "dev"}),
-            "the event `push` of the branch `dev` does not start this workflow: its `branches` has main",
+            "24: the event `push` of the branch `dev` does not start this workflow: its `branches` has main",
         ),
         (
             json!({"inputs": [["a", "b"]]}),
-            "the input `a` is given, but the event is `push`: only `workflow_dispatch` has inputs",
+            "1: the input `a` is given, but the event is `push`: only `workflow_dispatch` has inputs",
         ),
         (
             json!({"event": "workflow_dispatch", "inputs": [["level", "x"]]}),
-            "the input `level` is `x`: a number is expected",
+            "1: the input `level` is `x`: a number is expected",
         ),
     ] {
         let (status, reply) = new(more);
-        assert_eq!((status, &reply["messages"][0]), (422, &json!(format!("ci.yml:1:1: {expected}"))));
+        assert_eq!((status, &reply["messages"][0]), (422, &json!(format!("ci.yml:1:{expected}"))));
     }
     assert_eq!(new(json!({"event": "workflow_dispatch", "inputs": [["level", "3"]]})).0, 200);
 }
@@ -306,9 +306,9 @@ fn a_group_without_a_name_is_refused_and_what_has_no_effect_is_told() {
     let reply = Harness::new().sim("workflows", &new);
     insta::assert_json_snapshot!(reply["notes"], @r#"
     [
-      "ci.yml:1:14: `paths` is not looked at: the workflow starts whatever has changed",
       "ci.yml:1:34: `types` has no effect on the event `push`",
-      "ci.yml:1:42: `x` is not an activity of `push`, which has none"
+      "ci.yml:1:42: `x` is not an activity of `push`, which has none",
+      "ci.yml:1:21: `paths` is taken as matched: no diff is given"
     ]
     "#);
 }

@@ -30,8 +30,10 @@ pub(crate) fn check(expression: &str, allowed: &Allowed) -> Result<(), String> {
     }
     let replaced = allowed.named_status.then(|| named_status::replaced(expression)).flatten();
     let expression = replaced.as_deref().unwrap_or(expression);
-    let parsed = Expr::parse(expression)
-        .map_err(|error| format!("the expression `{expression}` cannot be read: {}", syntax(&error)))?;
+    let parsed = Expr::parse(expression).map_err(|error| {
+        let hint = hint(expression);
+        format!("the expression `{expression}` cannot be read: {}{hint}", syntax(&error))
+    })?;
     let mut wrong = None;
     visit(&parsed, &mut |node| {
         if wrong.is_none() {
@@ -39,6 +41,41 @@ pub(crate) fn check(expression: &str, allowed: &Allowed) -> Result<(), String> {
         }
     });
     wrong.map_or(Ok(()), Err)
+}
+
+/// Says what is right where a common mistake is made.
+fn hint(expression: &str) -> &'static str {
+    let outside: String = expression.split('\'').step_by(2).collect();
+    if outside.contains('"') {
+        return "; texts have single quotes";
+    }
+    let is_blank = |c: Option<char>| c.is_none_or(|c| c.is_whitespace() || c.is_ascii_digit());
+    let is_sum = outside.char_indices().any(|(at, c)| {
+        matches!(c, '+' | '-' | '*' | '/' | '%')
+            && is_blank(outside[..at].chars().next_back())
+            && is_blank(outside[at + 1..].chars().next())
+            && !outside[..at].trim().is_empty()
+    });
+    if is_sum { "; expressions do not calculate" } else { "" }
+}
+
+/// Returns a function's name as GitHub documents it.
+pub(super) fn function_name(function: Function) -> &'static str {
+    match function {
+        Function::Contains => "contains",
+        Function::StartsWith => "startsWith",
+        Function::EndsWith => "endsWith",
+        Function::Format => "format",
+        Function::Join => "join",
+        Function::ToJSON => "toJSON",
+        Function::FromJSON => "fromJSON",
+        Function::HashFiles => "hashFiles",
+        Function::Case => "case",
+        Function::Success => "success",
+        Function::Always => "always",
+        Function::Cancelled => "cancelled",
+        Function::Failure => "failure",
+    }
 }
 
 /// Says why an expression cannot be read.
@@ -51,7 +88,9 @@ pub(super) fn syntax(error: &Error) -> String {
                 "`{name}` is not a function: `contains`, `startsWith`, `format` or `fromJSON`, for example, is expected"
             )
         }
-        Error::Call(call::Error::Arity(function, expected)) => format!("{function:?} takes {expected}"),
+        Error::Call(call::Error::Arity(function, expected)) => {
+            format!("`{}` takes {expected}", function_name(*function))
+        }
     }
 }
 
@@ -105,6 +144,9 @@ fn fault(node: &SpannedExpr<'_>, expression: &str, allowed: &Allowed) -> Option<
         Expr::Call(Call { func: Function::HashFiles, .. }) if !allowed.hash_files => Some(format!(
             "the expression `{expression}` calls `hashFiles`, which this key does not allow: it needs the files of a runner"
         )),
+        Expr::Call(Call { func: Function::Format, args }) if args.is_empty() => {
+            Some(format!("the expression `{expression}` cannot be read: `format` takes at least 1 argument"))
+        }
         Expr::Context(context) => {
             let head = context.parts.first().and_then(name)?;
             let is = |known: &&str| known.eq_ignore_ascii_case(head);
@@ -172,16 +214,16 @@ mod tests {
             ]
             .join("\n"),
             @r#"
-    an expression is empty: `${{ github.ref }}`, for example, is expected
-    the expression `secrets.TOKEN` uses the context `secrets`, which this key does not allow: github or matrix is expected
-    the expression `github.ref == 'x' && contains(matrix.list, step.x)` uses `step`, which is not a context: github or matrix is expected
-    the expression `github['x'][needs.a.outputs.b]` uses the context `needs`, which this key does not allow: github or matrix is expected
-    the expression `success()` calls `success()`: status functions are only allowed in `if`
-    the expression `hashFiles('a')` calls `hashFiles`, which this key does not allow: it needs the files of a runner
-    the expression `github.ref = 'x'` cannot be read: expected `==` at character 12
-    the expression `nothing('x')` cannot be read: `nothing` is not a function: `contains`, `startsWith`, `format` or `fromJSON`, for example, is expected
-    the expression `"x"` cannot be read: unexpected symbol at character 1
-    "#
+        an expression is empty: `${{ github.ref }}`, for example, is expected
+        the expression `secrets.TOKEN` uses the context `secrets`, which this key does not allow: github or matrix is expected
+        the expression `github.ref == 'x' && contains(matrix.list, step.x)` uses `step`, which is not a context: github or matrix is expected
+        the expression `github['x'][needs.a.outputs.b]` uses the context `needs`, which this key does not allow: github or matrix is expected
+        the expression `success()` calls `success()`: status functions are only allowed in `if`
+        the expression `hashFiles('a')` calls `hashFiles`, which this key does not allow: it needs the files of a runner
+        the expression `github.ref = 'x'` cannot be read: expected `==` at character 12
+        the expression `nothing('x')` cannot be read: `nothing` is not a function: `contains`, `startsWith`, `format` or `fromJSON`, for example, is expected
+        the expression `"x"` cannot be read: unexpected symbol at character 1; texts have single quotes
+        "#
         );
     }
 

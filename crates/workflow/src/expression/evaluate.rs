@@ -5,6 +5,7 @@ use github_actions_expressions::literal::Literal;
 use github_actions_expressions::op::{BinExpr, BinOp, UnOp};
 use github_actions_expressions::{Expr, SpannedExpr};
 
+use super::check::function_name;
 use super::value::Value;
 use super::{Contexts, Fault, functions};
 
@@ -129,7 +130,7 @@ fn evaluate_call(call: &Call<'_>, contexts: &Contexts) -> Result<Value, Fault> {
         | Function::FromJSON => {}
     }
     if call.args.is_empty() {
-        return Err(Fault(format!("{:?} needs a value", call.func)));
+        return Err(Fault(format!("`{}` needs a value", function_name(call.func))));
     }
     let arguments =
         call.args.iter().map(|argument| evaluate(argument, contexts)).collect::<Result<Vec<_>, _>>()?;

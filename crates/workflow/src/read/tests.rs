@@ -205,3 +205,70 @@ jobs:
     ci.yml:13:76: an item of `steps` is `x`: a mapping is expected
     ");
 }
+
+/// Returns what is refused in a workflow of one job with these keys.
+fn refused_job(keys: &str) -> String {
+    let text = format!("on: push\njobs:\n  a: {{runs-on: x, steps: [{{run: echo}}], {keys}}}");
+    read("ci.yml", &text).map_or_else(|problems| problems.to_string(), |_| "taken".to_owned())
+}
+
+#[test]
+fn a_mistake_is_told_once_and_with_what_is_right() {
+    let refused = |text: &str| read("ci.yml", text).unwrap_err().to_string();
+    insta::assert_snapshot!(
+        [
+            refused_job("strategy: {matrix: {a: 1}}"),
+            refused_job("strategy: {matrix: {include: x}}"),
+            refused_job("needs: '${{ github.ref }}'"),
+            refused_job("env: {<<: {A: 1}}"),
+            refused_job("<<: {if: true}"),
+            refused_job("name: '${{ format() }}'"),
+            refused_job("name: '${{ toJSON() }}'"),
+            refused_job("name: '${{ github.run_number + 1 }}'"),
+            refused_job("name: '${{ github.ref == \"x\" }}'"),
+            refused_job("if: !cancelled()"),
+            refused("on:\njobs: {a: {runs-on: x, steps: [{uses: ''}, {run: echo, id: '${{ github.ref }}'}]}}"),
+            refused("on: []\njobs: {a: {runs-on: x}}"),
+            refused("on: {workflow_call: {secrets: {github_token: }}}\njobs: {a: {runs-on: x}}"),
+        ]
+        .join("\n"),
+        @r#"
+    ci.yml:3:64: `a` is `1`: a list is expected
+    ci.yml:3:70: `include` is `x`: a list is expected
+    ci.yml:3:48: `needs` has an expression, which this key does not allow
+    ci.yml:3:47: GitHub knows no merge keys (`<<`): write the keys out, or use an alias for the whole mapping
+    ci.yml:3:41: GitHub knows no merge keys (`<<`): write the keys out, or use an alias for the whole mapping
+    ci.yml:3:47: `name`: the expression `format()` cannot be read: `format` takes at least 1 argument
+    ci.yml:3:47: `name`: the expression `toJSON()` cannot be read: `toJSON` takes exactly 1 argument
+    ci.yml:3:47: `name`: the expression `github.run_number + 1` cannot be read: invalid numeric literal at character 19; expressions do not calculate
+    ci.yml:3:47: `name`: the expression `github.ref == "x"` cannot be read: unexpected symbol at character 15; texts have single quotes
+    ci.yml:3:57: the tag `!cancelled()` is not known: !!str, !!null, !!bool, !!int or !!float is expected; a text that begins with `!` needs quotes
+    ci.yml:1:3: `on` is empty: a text, a list or a mapping is expected
+    ci.yml:2:39: `uses` is empty: a text is expected
+    ci.yml:2:60: `id` has an expression, which this key does not allow
+    ci.yml:1:5: `on` is empty: an event such as `push`, `pull_request` or `workflow_dispatch` is needed
+    ci.yml:1:32: the secret `github_token`: each job has this secret already, and a called workflow cannot name it
+    "#
+    );
+}
+
+#[test]
+fn a_condition_that_is_always_true_is_noted() {
+    let notes = |condition: &str| {
+        let text = format!(
+            "on: push\njobs:\n  a: {{runs-on: x, if: \"{condition}\", steps: [{{run: echo, if: \"{condition}\"}}]}}"
+        );
+        let notes = read("ci.yml", &text).unwrap().notes;
+        notes.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    for sound in ["${{ github.ref == 'x' }}", "  ${{ true }}  ", "github.ref == 'x' && always()", ""] {
+        assert_eq!(notes(sound), [""; 0], "{sound}");
+    }
+    let mixed = notes("${{ github.ref == 'x' }} && false");
+    assert_eq!(mixed.len(), 2);
+    assert_eq!(
+        mixed[0],
+        "ci.yml:3:23: `if` is always true: text around an expression makes it a text that is not empty; without `${{` and \
+         `}}` all of it is one expression"
+    );
+}

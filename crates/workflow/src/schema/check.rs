@@ -12,6 +12,9 @@ use super::{Mapping, Rule, Shape};
 /// GitHub's limit of an expression, in characters. A text around expressions is one expression.
 const MAX_EXPRESSION: usize = 21_000;
 
+const NO_MERGE: &str =
+    "GitHub knows no merge keys (`<<`): write the keys out, or use an alias for the whole mapping";
+
 /// Checks a node and everything below it.
 pub(crate) fn check(node: &Node, rule: &Rule, faults: &mut Faults<'_>) -> Token {
     Checker { faults }.node(node, rule, "the file", None)
@@ -123,6 +126,10 @@ impl Checker<'_, '_> {
                 self.faults.add(key.at, format!("the key `{name}` is there twice, without regard to case"));
                 continue;
             }
+            if name == "<<" && matches!(value.value, Yaml::Map(_) | Yaml::List(_)) {
+                self.faults.add(key.at, NO_MERGE);
+                continue;
+            }
             let known = mapping.keys.iter().find(|known| known.name == name);
             match known.map(|known| known.rule).or(mapping.others) {
                 Some(rule) => {
@@ -145,9 +152,8 @@ impl Checker<'_, '_> {
     }
 
     fn unknown(&mut self, key: &Node, name: &str, mapping: &Mapping) {
-        let hint = if name == "<<" { "; GitHub knows no merge keys" } else { "" };
         let keys: Vec<&str> = mapping.keys.iter().map(|key| key.name).collect();
-        let text = format!("`{name}` is not a key of {}: {} is expected{hint}", mapping.what, or(&keys));
+        let text = format!("`{name}` is not a key of {}: {} is expected", mapping.what, or(&keys));
         self.faults.add(key.at, text);
     }
 
@@ -160,6 +166,15 @@ impl Checker<'_, '_> {
                 Some(Content::Text(text)) => {
                     let node = Node { at: node.at, value: Yaml::Text(text) };
                     return self.literal(&node, rule, name, allowed);
+                }
+                Some(Content::Expression(_)) if is_condition(rule) && is_mixed(text) => {
+                    let text = format!(
+                        "{} is always true: text around an expression makes it a text that is not empty; without `${{{{` and \
+                         `}}}}` all of it is one expression",
+                        shown(name)
+                    );
+                    self.faults.note(node.at, text);
+                    return content.unwrap_or(Content::Null);
                 }
                 Some(Content::Insert) => self.faults.add(node.at, "`insert` is only allowed as a key"),
                 Some(content) => return content,
@@ -262,6 +277,16 @@ impl Checker<'_, '_> {
         }
         Content::Text(text.to_owned())
     }
+}
+
+fn is_condition(rule: &Rule) -> bool {
+    rule.shapes.iter().any(|shape| matches!(shape, Shape::Condition))
+}
+
+/// Whether a text has other text than blanks beside its expressions.
+fn is_mixed(text: &str) -> bool {
+    let parts = template::parts(text).unwrap_or_default();
+    parts.iter().any(|part| matches!(part, Part::Text(text) if !text.trim().is_empty()))
 }
 
 /// Returns a number as the file writes it.

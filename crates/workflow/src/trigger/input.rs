@@ -142,7 +142,10 @@ impl Input {
 /// Returns each input that is unknown, missing or of a wrong type.
 pub fn dispatched(inputs: &[Input], given: &[(String, String)]) -> Result<Value, Vec<String>> {
     let mut wrong = Vec::new();
-    for (name, _) in given {
+    for (at, (name, _)) in given.iter().enumerate() {
+        if given[..at].iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            wrong.push(format!("the input `{name}` is given twice"));
+        }
         if !inputs.iter().any(|input| input.name.eq_ignore_ascii_case(name)) {
             let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
             let known = if names.is_empty() {

@@ -1,4 +1,4 @@
-//! Patterns for branches and tags: `*`, `**`, `?`, `+`, `[…]` and `!`.
+//! Patterns for branches, tags and paths: `*`, `**`, `?`, `+`, `[…]` and `!`.
 
 /// Whether a name matches a list of patterns. A later pattern with `!` takes away what earlier ones matched.
 #[must_use]
@@ -12,6 +12,20 @@ pub fn matches(patterns: &[String], name: &str) -> bool {
         }
     }
     matched
+}
+
+/// Returns why no name can match a pattern, as far as that is a common mistake. `is_path` tells a path from a branch or
+/// a tag.
+pub(super) fn matches_nothing(pattern: &str, is_path: bool) -> Option<String> {
+    if !is_path {
+        let of_reference = ["refs/heads/", "refs/tags/"].iter().find(|start| pattern.starts_with(**start));
+        return of_reference.map(|start| format!("a name has no `{start}` here"));
+    }
+    if let Some(rest) = ["./", "/"].iter().find_map(|start| pattern.strip_prefix(start)) {
+        return Some(format!("a path begins at the top of the repository: `{rest}` is expected"));
+    }
+    let is_folder = pattern.ends_with('/');
+    is_folder.then(|| format!("a changed file is no folder: `{pattern}**` matches the files below it"))
 }
 
 fn fits(pattern: &str, name: &str) -> bool {
@@ -104,5 +118,39 @@ mod tests {
         }
         let patterns = ["releases/**".to_owned(), "!releases/**-alpha".to_owned()];
         assert!(matches(&patterns, "releases/10") && !matches(&patterns, "releases/10-alpha"));
+    }
+
+    #[test]
+    fn patterns_fit_paths_as_github_documents_it() {
+        for (pattern, path, expected) in [
+            ("*", "README.md", true),
+            ("*", "docs/hello.md", false),
+            ("*.jsx?", "page.js", true),
+            ("*.jsx?", "page.jsx", true),
+            ("**.js", "src/js/app.js", true),
+            ("*.js", "src/app.js", false),
+            ("docs/*", "docs/file.md", true),
+            ("docs/*", "docs/a/file.md", false),
+            ("docs/**", "docs/mona/octocat.txt", true),
+            ("docs/**/*.md", "docs/README.md", true),
+            ("docs/**/*.md", "docs/a/markdown/file.md", true),
+            ("**/docs/**", "docs/hello.md", true),
+            ("**/docs/**", "dir/docs/my-file.txt", true),
+            ("**/README.md", "js/README.md", true),
+            ("**/*src/**", "a/src/app.js", true),
+            ("**/*src/**", "my-src/code/js/app.js", true),
+            ("**/*-post.md", "path/their-post.md", true),
+            ("**/migrate-*.sql", "db/sept/migrate-v1.sql", true),
+            ("docs", "docs/hello.md", false),
+            ("Docs/**", "docs/hello.md", false),
+        ] {
+            assert_eq!(matches(&[pattern.to_owned()], path), expected, "{pattern} {path}");
+        }
+        let all = |patterns: &[&str], path: &str| {
+            matches(&patterns.iter().map(|&it| it.to_owned()).collect::<Vec<_>>(), path)
+        };
+        let order = ["**.md", "!README.md", "README*"];
+        assert!(all(&order, "hello.md") && all(&order, "README.md") && all(&order, "README.doc"));
+        assert!(!all(&order[..2], "README.md"));
     }
 }

@@ -1,14 +1,16 @@
 //! The state of the fake, as the control API shows it.
 
 use axum::Json;
-use axum::extract::{Path, State as Extract};
+use axum::extract::{Path, Query, State as Extract};
 use ecsrunner_core::id::JobId;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
 use crate::github::api::Refusal;
 use crate::github::apps::{AppHook, RegisteredApp};
 use crate::github::job::{Job, JobPhase};
+use crate::github::job_log::without_times;
 use crate::github::state::State;
 
 pub(super) async fn log(Extract(shared): App, Path(job): Path<JobId>) -> Result<String, Refusal> {
@@ -17,18 +19,23 @@ pub(super) async fn log(Extract(shared): App, Path(job): Path<JobId>) -> Result<
     Ok(without_times(&job.whole_log().unwrap_or_default()))
 }
 
-/// Removes the time at the start of each line of a log.
-pub(in crate::github) fn without_times(log: &str) -> String {
-    let mut text = String::with_capacity(log.len());
-    for line in log.split_inclusive('\n') {
-        let line = line.trim_start_matches('\u{feff}');
-        let is_time = |time: &str| time.len() >= 20 && time.ends_with('Z') && time.as_bytes()[10] == b'T';
-        match line.split_once(' ') {
-            Some((time, rest)) if is_time(time) => text.push_str(rest),
-            _ => text.push_str(line),
-        }
-    }
-    text
+#[derive(Deserialize)]
+pub(super) struct Lines {
+    /// How many lines the caller has.
+    #[serde(default)]
+    from: usize,
+}
+
+/// Returns the lines of a log that have come, from a number on.
+pub(super) async fn lines(
+    Extract(shared): App,
+    Path(job): Path<JobId>,
+    Query(Lines { from }): Query<Lines>,
+) -> Result<Json<Value>, Refusal> {
+    let state = shared.state();
+    let job = state.jobs.get(&job).ok_or_else(Refusal::not_found)?;
+    let lines = job.log.lines_from(from);
+    Ok(Json(json!({"lines": lines, "next": from + lines.len()})))
 }
 
 pub(super) async fn state(Extract(shared): App) -> Json<Value> {

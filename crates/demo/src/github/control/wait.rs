@@ -25,6 +25,8 @@ pub(super) struct Wanted {
     state: Option<JobPhase>,
     /// This step of the job is in progress.
     step: Option<String>,
+    /// This line of the job's log has come.
+    line: Option<String>,
     /// This many listeners are connected.
     online: Option<usize>,
     /// At least this many jobs have ended.
@@ -49,9 +51,14 @@ impl Wanted {
             let job = self.job.and_then(|id| state.jobs.get(&id));
             job.is_some_and(|job| job.steps.iter().any(|step| step.name == *wanted && step.is_in_progress()))
         });
+        let line = self.line.as_ref().is_none_or(|wanted| {
+            let job = self.job.and_then(|id| state.jobs.get(&id));
+            job.is_some_and(|job| job.log.lines_from(0).contains(wanted))
+        });
         let online = state.sessions.values().filter(|session| state.is_online(session, now)).count();
         let completed = state.jobs.values().filter(|job| job.state.completed_at().is_some()).count();
         job && step
+            && line
             && self.online.is_none_or(|wanted| online == wanted)
             && self.completed.is_none_or(|wanted| completed >= wanted)
             && (!self.unregistered || state.registrations.is_empty())

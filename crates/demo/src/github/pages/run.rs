@@ -7,8 +7,8 @@ use ecsrunner_core::id::{JobId, RunId};
 
 use super::html::{escaped, live, not_found};
 use super::{App, page};
-use crate::github::control::without_times;
 use crate::github::job::{Job, Run};
+use crate::github::job_log::without_times;
 use crate::github::state::State;
 
 /// The part of a log that is shown, in bytes. It is the end of the log.

@@ -127,18 +127,14 @@ pub(super) async fn upload(
     let Some(target) = state.blobs.get(&blob).cloned() else { return StatusCode::NOT_FOUND };
     match target {
         Blob::StepLog(job, step) => {
-            if let Some(job) = state.jobs.get_mut(&job).filter(|job| job.log.is_none()) {
-                job.step_logs.push((step, text));
+            if let Some(job) = state.jobs.get_mut(&job) {
+                job.log.upload_step(&step, &text);
+                state.note_change();
             }
         }
         Blob::JobLog(job) => {
             if let Some(job) = state.jobs.get_mut(&job) {
-                match &mut job.log {
-                    Some(log) if appends => log.push_str(&text),
-                    log => *log = Some(text),
-                }
-                // The whole log includes them.
-                job.step_logs.clear();
+                job.log.upload_whole(text, appends);
             }
         }
         Blob::StepSummary(job, step) => {

@@ -89,6 +89,7 @@ fn what_a_call_gives_and_takes_is_checked_before_the_run() {
             wrong("uses: ./.github/workflows/push.yml"),
             wrong("uses: ./.github/workflows/none.yml"),
             wrong("uses: ./.github/workflows/loop.yml"),
+            wrong("uses: ./ci.yml"),
         ]
         .join("\n"),
         @"
@@ -98,7 +99,8 @@ fn what_a_call_gives_and_takes_is_checked_before_the_run() {
     ci.yml:3:16: the called workflow needs the secret `K`
     ci.yml:3:16: calls `.github/workflows/push.yml`, which has no `on: workflow_call`: it runs on push
     ci.yml:3:16: calls `.github/workflows/none.yml`, which is not there
-    .github/workflows/loop.yml:1:38: more than 10 workflows call each other in a row
+    .github/workflows/loop.yml:1:38: calls `.github/workflows/loop.yml`, which calls this workflow: a cycle
+    ci.yml:3:16: `./ci.yml` is not a workflow: `./.github/workflows/FILE` or `OWNER/NAME/.github/workflows/FILE@REF` is expected
     "
     );
 }
@@ -285,4 +287,23 @@ fn a_called_workflow_has_the_permissions_of_its_caller_and_the_token_if_it_is_gi
     assert_eq!(level(&play, "free / theirs"), None);
     assert_eq!(play.ready("call / own").secrets, [("TOKEN".to_owned(), format!("x {JOB_TOKEN}"))]);
     play.log();
+}
+
+#[test]
+fn ten_workflows_in_a_row_are_allowed_the_first_included() {
+    let call = |next: usize| {
+        format!("{{on: [push, workflow_call], jobs: {{j: {{uses: ./.github/workflows/w{next}.yml}}}}}}")
+    };
+    let load = |levels: usize| {
+        let text = |callee: &Callee| {
+            let level =
+                (1..levels).find(|level| callee.to_string().ends_with(&format!("/w{level}.yml"))).unwrap();
+            let last = "{on: workflow_call, jobs: {j: {runs-on: x, steps: [{run: echo}]}}}";
+            Found::Text(if level + 1 == levels { last.to_owned() } else { call(level + 1) })
+        };
+        Program::load("ci.yml", &call(1), text).map(|program| program.workflows().count())
+    };
+    assert_eq!(load(10).unwrap(), 10);
+    let wrong = load(11).unwrap_err().to_string();
+    assert!(wrong.ends_with("more than 10 workflows call each other in a row"), "{wrong}");
 }

@@ -65,6 +65,8 @@ pub(in crate::github::control) struct NewWorkflow {
     base_sha: Option<String>,
     /// The tag that was pushed.
     tag: Option<String>,
+    /// The files that the event has changed. If nothing is said about them, filters by path always match.
+    changes: Option<Changes>,
     /// Names and values.
     #[serde(default)]
     inputs: Vec<(String, String)>,
@@ -72,6 +74,16 @@ pub(in crate::github::control) struct NewWorkflow {
     secrets: Vec<(String, String)>,
     #[serde(default)]
     vars: Vec<(String, String)>,
+}
+
+/// The files that an event has changed.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Changes {
+    /// In the order of the diff; `None` if there is none.
+    files: Option<Vec<String>>,
+    /// Where they come from, or why there is no diff.
+    of: String,
 }
 
 pub(in crate::github::control) async fn workflow(
@@ -87,11 +99,7 @@ pub(in crate::github::control) async fn workflow(
     let started = admit(&program, &new).and_then(|()| inputs(&program, &new));
     let inputs = match started {
         Ok(inputs) => inputs,
-        Err(texts) => {
-            let at = Position::START;
-            let problem = |text| Problem { file: new.file.clone(), at, text };
-            return refused(&texts.into_iter().map(problem).collect::<Vec<_>>());
-        }
+        Err(problems) => return refused(&problems),
     };
     let files: Files = new.actions.clone();
     let files_action = match needs_files(&program).then(|| of_files(&files)).transpose() {
@@ -102,7 +110,7 @@ pub(in crate::github::control) async fn workflow(
     let mut state = shared.state();
     state.actions.extend(files_action);
     let notes = program.workflows().flat_map(|workflow| &workflow.notes).map(ToString::to_string);
-    let notes: Vec<String> = notes.chain(payload_note(&new)).collect();
+    let notes: Vec<String> = notes.chain(paths_note(&program, &new)).chain(payload_note(&new)).collect();
     match state.start(new, Arc::new(program), inputs, put_files) {
         Ok(mut answer) => {
             answer["notes"] = json!(notes);
@@ -111,6 +119,18 @@ pub(in crate::github::control) async fn workflow(
         }
         Err(problem) => refused(&[problem]),
     }
+}
+
+/// Says what a filter by path is compared with, or why it is not.
+fn paths_note(program: &Program, new: &NewWorkflow) -> Option<String> {
+    let (key, at) = program.main.triggers.path_filter(&new.event)?;
+    let text = match &new.changes {
+        _ if new.tag.is_some() => format!("`{key}` is not looked at for a tag, as at GitHub"),
+        None => format!("`{key}` is taken as matched: no diff is given"),
+        Some(Changes { files: None, of }) => format!("`{key}` is taken as matched: {of}"),
+        Some(Changes { files: Some(_), of }) => format!("`{key}` is compared with {of}"),
+    };
+    Some(Problem { file: new.file.clone(), at, text }.to_string())
 }
 
 /// Says what is missing in the payload of the event.
@@ -215,12 +235,20 @@ fn load(
 }
 
 /// Whether the event starts the workflow.
-fn admit(program: &Program, new: &NewWorkflow) -> Result<(), Vec<String>> {
-    let is_pull = new.event.starts_with("pull_request");
+fn admit(program: &Program, new: &NewWorkflow) -> Result<(), Vec<Problem>> {
+    let of_payload =
+        |object: &str, key: &str| new.payload.get(object).and_then(|object| object[key].as_str());
+    let triggers = &program.main.triggers;
+    let named = triggers.source(&new.event);
     let branch = match (&new.tag, new.event.as_str()) {
         (Some(_), _) => None,
         (None, "push") => Some(new.head_branch.as_str()),
-        (None, _) if is_pull => new.base_branch.as_deref(),
+        (None, "workflow_run") => of_payload("workflow_run", "head_branch").or(Some(&new.head_branch)),
+        (None, "merge_group") => {
+            let base = of_payload("merge_group", "base_ref").or(new.base_branch.as_deref());
+            base.map(|name| name.strip_prefix("refs/heads/").unwrap_or(name))
+        }
+        (None, name) if name.starts_with("pull_request") => new.base_branch.as_deref(),
         (None, _) => None,
     };
     let event = trigger::Event {
@@ -228,21 +256,32 @@ fn admit(program: &Program, new: &NewWorkflow) -> Result<(), Vec<String>> {
         activity: new.activity.as_deref(),
         branch,
         tag: new.tag.as_deref().filter(|_| new.event == "push"),
+        workflow: of_payload("workflow_run", "name")
+            .or(named.as_deref())
+            .filter(|_| new.event == "workflow_run"),
+        changed: new.changes.as_ref().and_then(|changes| changes.files.as_deref()),
     };
-    program.main.triggers.admit(event).map_err(|text| vec![text])
+    triggers.admit(event).map_err(|refused| {
+        let of = new.changes.as_ref().filter(|_| refused.by_paths).map(|changes| changes.of.as_str());
+        let of = of.map(|of| format!(" (compared with {of}; `--changed FILE` names other files)"));
+        let text = refused.text + &of.unwrap_or_default();
+        vec![Problem { file: new.file.clone(), at: refused.at, text }]
+    })
 }
 
 /// Returns the context `inputs`.
-fn inputs(program: &Program, new: &NewWorkflow) -> Result<Context, Vec<String>> {
+fn inputs(program: &Program, new: &NewWorkflow) -> Result<Context, Vec<Problem>> {
+    let problem = |text| Problem { file: new.file.clone(), at: Position::START, text };
     if new.event == "workflow_dispatch" {
-        return trigger::dispatched(&program.main.triggers.dispatch, &new.inputs);
+        let given = trigger::dispatched(&program.main.triggers.dispatch, &new.inputs);
+        return given.map_err(|texts| texts.into_iter().map(problem).collect());
     }
     match new.inputs.first() {
         None => Ok(Context::Null),
-        Some((name, _)) => Err(vec![format!(
+        Some((name, _)) => Err(vec![problem(format!(
             "the input `{name}` is given, but the event is `{}`: only `workflow_dispatch` has inputs",
             new.event
-        )]),
+        ))]),
     }
 }
 
