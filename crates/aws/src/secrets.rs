@@ -211,7 +211,8 @@ impl<T> Secret<T> {
     ) -> Result<T, SecretError> {
         // Always AWSCURRENT: rotation works by the list in the secret.
         let answer = client.get_secret_value().secret_id(&self.id).send().await.map_err(|error| {
-            let is_absent = matches!(&error, SdkError::ServiceError(it) if it.err().is_resource_not_found_exception());
+            let is_absent =
+                matches!(&error, SdkError::ServiceError(it) if it.err().is_resource_not_found_exception());
             let (secret, fault) = (self.id.clone(), Fault::of(&error));
             if is_absent {
                 return SecretError::Absent { secret, source: Box::new(fault) };
