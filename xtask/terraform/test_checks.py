@@ -148,7 +148,7 @@ class Access(unittest.TestCase):
 
 
 class Metrics(unittest.TestCase):
-    text = "| `JobsStuck` | level | x |\n| `Cost` | dollars | x |\n\nWhat to be woken for: `JobsStuck` above 0.\n"
+    text = "| `JobsStuck` | level | x |\n| `Cost` | dollars | x |\n\nWhat should wake a person: `JobsStuck` above 0.\n"
 
     def mistakes(self, alarms, shown, text=None):
         lines = [["ecsrunner", name, *[word for pair in dimensions.items() for word in pair], {"stat": "Sum"}] for name, dimensions in shown]
@@ -179,7 +179,7 @@ class Metrics(unittest.TestCase):
         self.assertEqual(mistakes, ["`Cost` is emitted, but not on the dashboard", "`JobsStuck` should have an alarm, but has none"])
 
     def test_what_the_document_leaves_out_of_the_dashboard(self):
-        text = self.text + "\n\nOn no graph: `Cost`.\n\n`JobsStuck` is on one.\n"
+        text = self.text + "\n\nMetrics on no graph: `Cost`.\n\n`JobsStuck` is on one.\n"
         self.assertEqual(self.mistakes([("JobsStuck", self.own)], [("JobsStuck", self.own)], text=text), [])
 
     def test_what_cannot_be_read_is_no_pass(self):
