@@ -214,7 +214,7 @@ impl Desk {
 
 /// Whether a webhook is the ping that GitHub sends when an App is made, before `ecsrunner setup` can store its secret.
 ///
-/// Such a ping is expected, so it is no error and rings no alarm. Nothing in it is read or recorded. Any other webhook
+/// Such a ping is expected, so it is no error and fires no alarm. Nothing in it is read or recorded. Any other webhook
 /// that comes while there is no secret is an error: it could be a job's.
 fn is_ping_before_setup(envelope: &Envelope, error: &SecretError) -> bool {
     matches!(error, SecretError::Absent { .. }) && envelope.event == "ping"
