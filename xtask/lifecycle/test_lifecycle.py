@@ -28,8 +28,13 @@ class Lifecycle(unittest.TestCase):
         self.set()
 
     def set(self, more=""):
+        """Adds inputs to terraform.tfvars."""
+        (self.deployment.root / "terraform.tfvars").write_text(f"{TFVARS}{more}\n")
+
+    def call(self, more):
         """Adds arguments to the module's call."""
         self.assertIn('source = "../.."\n', self.main)
+        self.addCleanup((self.deployment.root / "main.tf").write_text, self.main)
         text = self.main.replace('source = "../.."\n', f'source = "../.."\n{more}\n')
         (self.deployment.root / "main.tf").write_text(text)
 
@@ -63,6 +68,31 @@ class Lifecycle(unittest.TestCase):
         self.assertEqual(changes(self.deployment.plan()), {CLASSES: ["update"]})
         self.settles()
 
+    def test_an_alarm_gets_a_recipient_by_one_line(self):
+        self.set('observe = { emails = ["ci@example.com"] }')
+        planned = self.deployment.plan()
+        subscription = 'module.ecsrunner.module.observe.aws_sns_topic_subscription.emails["ci@example.com"]'
+        self.assertEqual(changes(planned), {subscription: ["create"]})
+        self.settles()
+
+    def test_protection_ends_by_one_line(self):
+        self.set("storage = { deletion_protection = false }")
+        tables = {f"module.ecsrunner.module.state.aws_dynamodb_table.{name}": ["update"] for name in ("boot", "state")}
+        planned = changes(self.deployment.plan())
+        # It names a table that changes, so Terraform reads the document after the update. It stays the same.
+        self.assertEqual(planned.pop("module.ecsrunner.module.state.aws_dynamodb_resource_policy.boot"), ["update"])
+        self.assertEqual(planned, tables)
+        self.settles()
+
+    def test_an_input_of_another_type_is_refused_by_its_name(self):
+        for line, words in (
+            ('limits = { max_runners = "many" }', r"limits.*a number is\s+required"),
+            ('runner_image_build = { builder = "compose" }', r"runner_image_build\.builder is `compose`"),
+        ):
+            self.set(line)
+            with self.assertRaisesRegex(Failed, f"(?s){words}"):
+                self.deployment.plan()
+
     def test_another_archive_updates_the_functions_in_place(self):
         archive = self.deployment.home / "control-plane-arm64.zip"
         before = archive.read_text()
@@ -92,7 +122,7 @@ class Lifecycle(unittest.TestCase):
             self.deployment.plan()
 
     def test_another_region_than_expected_creates_nothing(self):
-        self.set('region = "us-east-1"')
+        self.call('region = "us-east-1"')
         with self.assertRaisesRegex(Failed, r"region is `us-east-1`, but AWS's provider uses the\s+Region\s+`eu-west-1`"):
             self.deployment.plan()
 
@@ -139,14 +169,11 @@ class TodaysForms(unittest.TestCase):
         image.mkdir()
         (image / "Dockerfile").write_text("FROM ghcr.io/actions/actions-runner\nCOPY hello.txt /\n")
         (image / "hello.txt").write_text("hello\n")
-        root = deployment.root / "main.tf"
-        text = root.read_text()
         build = 'runner_image_build = { builder = "docker", dockerfile_dir = "../../../image", context_dir = "../../../image", inputs = ["*.txt"] }'
-        (deployment.root / "terraform.tfvars").write_text(TFVARS)
 
         def plan(tag):
-            arguments = f'source = "../.."\n  runner_image_tag = "{tag}"\n  {build}\n'
-            root.write_text(text.replace('source = "../.."\n', arguments))
+            text = f'{TFVARS}runner_image_tag = "{tag}"\n{build}\n'
+            (deployment.root / "terraform.tfvars").write_text(text)
             return changes(deployment.plan())
 
         def builds(tag):

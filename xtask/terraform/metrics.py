@@ -23,16 +23,16 @@ def documented(text: str) -> set[str]:
 
 
 def woken_for(text: str) -> set[str]:
-    """The metrics in the paragraph on what to be woken for."""
-    paragraph = text.split("What to be woken for:", 1)
+    """The metrics in the paragraph on what should wake a person."""
+    paragraph = text.split("What should wake a person:", 1)
     if len(paragraph) != 2:
-        raise plan.Unreadable("docs/metrics.md does not say what to be woken for")
+        raise plan.Unreadable("docs/metrics.md does not say what should wake a person")
     return set(re.findall(r"`([A-Z]\w+)`", paragraph[1].split("\n\n", 1)[0]))
 
 
 def without_graph(text: str) -> set[str]:
     """The metrics in the paragraph on what the dashboard has no room for."""
-    paragraph = text.split("On no graph:", 1)
+    paragraph = text.split("on no graph:", 1)
     return set(re.findall(r"`([A-Z]\w+)`", paragraph[1].split("\n\n", 1)[0])) if len(paragraph) == 2 else set()
 
 

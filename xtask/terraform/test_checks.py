@@ -148,7 +148,7 @@ class Access(unittest.TestCase):
 
 
 class Metrics(unittest.TestCase):
-    text = "| `JobsStuck` | level | x |\n| `Cost` | dollars | x |\n\nWhat to be woken for: `JobsStuck` above 0.\n"
+    text = "| `JobsStuck` | level | x |\n| `Cost` | dollars | x |\n\nWhat should wake a person: `JobsStuck` above 0.\n"
 
     def mistakes(self, alarms, shown, text=None):
         lines = [["ecsrunner", name, *[word for pair in dimensions.items() for word in pair], {"stat": "Sum"}] for name, dimensions in shown]
@@ -179,7 +179,7 @@ class Metrics(unittest.TestCase):
         self.assertEqual(mistakes, ["`Cost` is emitted, but not on the dashboard", "`JobsStuck` should have an alarm, but has none"])
 
     def test_what_the_document_leaves_out_of_the_dashboard(self):
-        text = self.text + "\n\nOn no graph: `Cost`.\n\n`JobsStuck` is on one.\n"
+        text = self.text + "\n\nMetrics on no graph: `Cost`.\n\n`JobsStuck` is on one.\n"
         self.assertEqual(self.mistakes([("JobsStuck", self.own)], [("JobsStuck", self.own)], text=text), [])
 
     def test_what_cannot_be_read_is_no_pass(self):
@@ -229,6 +229,35 @@ class Readme(unittest.TestCase):
     def test_what_is_not_the_same(self):
         for before, after in (("| `tags` | none | x |\n", ""), ("| none |", "| required |"), ("`webhook_url`", "`url`"), ("**0.30**", "**0.31**")):
             self.assertEqual(len(self.mistakes(before, after)), 1, before)
+
+    costs = {
+        "readme": "\n## What an idle month costs\n\n| item | amount | price | USD |\n| --- | --- | --- | --- |\n"
+        "| ecsrunner's metrics that an idle sweep sends | 1 | x | 0.30 |\n| Alarms | 3 | x | 0.30 |\n| **total** | | | **0.60** |\n\nup to\n0.60 for the other 2 metrics\n",
+        "first": "An idle month costs about\n0.60 dollars.",
+        "alarms": 'locals {\n  alarms = {\n    a = {\n    }\n    b-c = {\n    }\n  }\n}\n\nresource "aws_cloudwatch_metric_alarm" "alarms" {\n}\n\n'
+        'resource "aws_cloudwatch_metric_alarm" "own" {\n}\n',
+        "metrics": "| metric | kind | meaning |\n| --- | --- | --- |\n| `A` | level | x |\n| `B` | level | x; only sent while there are any |\n| `C` | count | x |\n",
+    }
+
+    def test_what_is_counted_right(self):
+        self.assertEqual(readme.idle_costs(**self.costs), [])
+
+    def test_what_is_counted_wrong(self):
+        for name, before, after in (
+            ("readme", "| Alarms | 3", "| Alarms | 2"),
+            ("readme", "the other 2", "the other 3"),
+            ("first", "0.60", "0.50"),
+            ("alarms", "b-c = {", "b-c = "),
+        ):
+            self.assertEqual(len(readme.idle_costs(**self.costs | {name: self.costs[name].replace(before, after)})), 1, before)
+
+    def test_an_input_that_the_example_does_not_pass_on(self):
+        variables = 'variable "region" {\n}\n\nvariable "tags" {\n}\n'
+        example = {"main.tf": "  tags = var.tags\n", "variables.tf": variables}
+        self.assertEqual(readme.passed_on(variables, example), [])
+        for name, before in (("main.tf", "tags = var.tags"), ("variables.tf", 'variable "tags" {')):
+            found = readme.passed_on(variables, example | {name: example[name].replace(before, "")})
+            self.assertEqual(found, ["examples/minimal does not pass on tags: declare and pass each input"])
 
 
 class Addresses(unittest.TestCase):

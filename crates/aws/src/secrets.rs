@@ -8,6 +8,7 @@ mod format;
 use std::sync::Arc;
 
 use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::error::SdkError;
 use ecsrunner_engine::chain;
 use ecsrunner_engine::ports::Disposition;
 use jiff::{SignedDuration, Timestamp};
@@ -71,6 +72,14 @@ pub enum SecretError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// AWS knows no value of it: none is stored yet, or there is no such secret. AWS's code does not tell which.
+    #[error("secret `{secret}` has no value, or does not exist")]
+    Absent {
+        /// Its name or ARN.
+        secret: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// It does not have the expected form.
     #[error("secret `{secret}`: {fault}")]
     Malformed {
@@ -87,7 +96,7 @@ impl SecretError {
     pub fn disposition(&self) -> Disposition {
         match self {
             Self::Unread { passes: true, .. } => Disposition::Retry { after: None },
-            Self::Unread { .. } | Self::Malformed { .. } => Disposition::Permanent,
+            Self::Unread { .. } | Self::Absent { .. } | Self::Malformed { .. } => Disposition::Permanent,
         }
     }
 }
@@ -202,8 +211,13 @@ impl<T> Secret<T> {
     ) -> Result<T, SecretError> {
         // Always AWSCURRENT: rotation works by the list in the secret.
         let answer = client.get_secret_value().secret_id(&self.id).send().await.map_err(|error| {
-            let fault = Fault::of(&error);
-            SecretError::Unread { secret: self.id.clone(), passes: fault.passes, source: Box::new(fault) }
+            let is_absent =
+                matches!(&error, SdkError::ServiceError(it) if it.err().is_resource_not_found_exception());
+            let (secret, fault) = (self.id.clone(), Fault::of(&error));
+            if is_absent {
+                return SecretError::Absent { secret, source: Box::new(fault) };
+            }
+            SecretError::Unread { secret, passes: fault.passes, source: Box::new(fault) }
         })?;
         let malformed = |fault| SecretError::Malformed { secret: self.id.clone(), fault };
         let text = answer.secret_string().ok_or_else(|| malformed("a text is expected, not bytes"))?;

@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use ecsrunner_aws::secrets::Freshness;
+use ecsrunner_aws::secrets::{Freshness, SecretError};
 use ecsrunner_aws::task_event;
 use ecsrunner_core::decide::sweep::Lag;
+use ecsrunner_core::id::DeliveryId;
 use ecsrunner_core::reason::Code;
 use ecsrunner_core::wire::event::Event;
 use ecsrunner_core::wire::webhook::envelope::Envelope;
@@ -101,7 +102,16 @@ impl Desk {
     async fn webhook(&self, envelope: &Envelope, until: Timestamp) -> anyhow::Result<Answer> {
         let delivery = Delivery::from(envelope);
         let now = Timestamp::now();
-        let secrets = self.secrets.webhook_secrets(Freshness::Usual, now).await?;
+        let secrets = match self.secrets.webhook_secrets(Freshness::Usual, now).await {
+            Ok(secrets) => secrets,
+            Err(error) if is_ping_before_setup(envelope, &error) => {
+                let id = DeliveryId::parse(&envelope.delivery).ok();
+                let id = id.as_ref().map(DeliveryId::as_str);
+                info!(delivery = id, "dropped a ping, since no secret of the webhook is stored yet");
+                return Ok(Answer::default());
+            }
+            Err(error) => return Err(error.into()),
+        };
         let secrets = if delivery.is_signed(&secrets) {
             secrets
         } else {
@@ -202,6 +212,41 @@ impl Desk {
     }
 }
 
+/// Whether a webhook is the ping that GitHub sends when an App is made, before `ecsrunner setup` can store its secret.
+///
+/// Such a ping is expected, so it is no error and fires no alarm. Nothing in it is read or recorded. Any other webhook
+/// that comes while there is no secret is an error: it could be a job's.
+fn is_ping_before_setup(envelope: &Envelope, error: &SecretError) -> bool {
+    matches!(error, SecretError::Absent { .. }) && envelope.event == "ping"
+}
+
 fn options(until: Timestamp) -> DispatchOptions {
     DispatchOptions { force: false, until: Some(until), patience: PATIENCE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_ping_is_expected_before_a_secret_is_stored() {
+        let webhook = |event: &str| Envelope {
+            event: event.to_owned(),
+            delivery: String::new(),
+            signature: None,
+            content_type: None,
+            body: Vec::new(),
+        };
+        let secret = || "ecsrunner/ci/webhook".to_owned();
+        let absent = SecretError::Absent { secret: secret(), source: "no value".into() };
+        let unread = |passes| SecretError::Unread { secret: secret(), passes, source: "denied".into() };
+        let malformed = SecretError::Malformed { secret: secret(), fault: "it is empty" };
+        assert!(is_ping_before_setup(&webhook("ping"), &absent));
+        for event in ["workflow_job", "", "Ping"] {
+            assert!(!is_ping_before_setup(&webhook(event), &absent), "{event}");
+        }
+        for error in [unread(true), unread(false), malformed] {
+            assert!(!is_ping_before_setup(&webhook("ping"), &error), "{error}");
+        }
+    }
 }

@@ -25,7 +25,7 @@ variables {
   deployment           = "ci"
   region               = "eu-west-1"
   allowed_repositories = ["acme/app"]
-  package              = "main.tf"
+  control_plane        = { package = { filename = "main.tf" } }
   agent                = { x64 = "main.tf" }
 }
 

@@ -14,13 +14,13 @@ locals {
       metric      = local.metrics.JobsStuck
       statistic   = "Maximum"
       above       = 0
-      description = "A job has been queued for over ten minutes. Its record shows why it waits."
+      description = "A job has been queued for over ten minutes. `ecsrunner jobs list` names it, and `ecsrunner why JOB` shows why it waits and what to do."
     }
     breakers-open = {
       metric      = local.metrics.BreakersOpen
       statistic   = "Maximum"
       above       = 0
-      description = "Runners of a class do not start, or GitHub refuses to register them. Launches are held, and one is tried every five minutes. The log line `holding launches` shows why."
+      description = "Runners of a class do not start, or GitHub refuses to register them. Launches are held, and one at a time is tried, with growing pauses. `ecsrunner jobs list` names the jobs that wait for it, and `ecsrunner why JOB` shows the reason."
     }
     runners-refused = {
       metric      = local.metrics.RunnersRefused
@@ -58,7 +58,7 @@ locals {
       metric      = local.sqs.events_dead.ApproximateNumberOfMessagesVisible
       statistic   = "Maximum"
       above       = 0
-      description = "An event could not be processed. It stays in the dead-letter queue for two weeks: read the reason, fix the cause, and send it again."
+      description = "An event could not be processed. It stays in the dead-letter queue for two weeks: read its reason, and fix the cause. It need not be sent again: the sweep finds what it would have reported."
     }
     kicks-dead = {
       metric      = local.sqs.kicks_dead.ApproximateNumberOfMessagesVisible

@@ -43,6 +43,7 @@ use crate::store::{BootOwners, Tables};
 ///   "github_secret": "arn:aws:secretsmanager:…",
 ///   "log_group": "/ecsrunner/ci/runners",
 ///   "questions_function": "ecsrunner-ci-questions",
+///   "github_api_url": "https://api.github.com",
 ///   "agents": {"x64": {"bucket": "…", "key": "agent/x64/ecsrunner-agent", "version": "…"}},
 ///   "image": {"builder": "codebuild", "repository": "ecsrunner-ci-runner",
 ///             "projects": {"x64": "ecsrunner-ci-image-x64"}, "sources": "0123456789ab", "tag": "1",
@@ -52,8 +53,8 @@ use crate::store::{BootOwners, Tables};
 /// }
 /// ```
 ///
-/// `version`, `assign_public_ip` (false), `service_definitions`, `capacity_providers`, `questions_function`, `agents`, `image`, `paused`
-/// (false) and `webhook_url` may be missing.
+/// `version`, `assign_public_ip` (false), `service_definitions`, `capacity_providers`, `questions_function`, `github_api_url`,
+/// `agents`, `image`, `paused` (false) and `webhook_url` may be missing.
 /// A key of `task_definitions` is `<image>/<arch>`, followed by `/exec` if ECS Exec
 /// is on. The deployment's own image is called `default`; other images have the
 /// name that a class's `image` gives. `<arch>` is `x64` or `arm64`. Other keys of

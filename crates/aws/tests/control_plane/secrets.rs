@@ -1,4 +1,4 @@
-use ecsrunner_aws::secrets::{Freshness, Secrets};
+use ecsrunner_aws::secrets::{Freshness, SecretError, Secrets};
 use ecsrunner_engine::ports::Disposition;
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
@@ -59,7 +59,8 @@ async fn a_secret_without_a_value_is_told_by_its_name() {
     let aws = Aws::answering([(400, json!({"__type": "ResourceNotFoundException", "message": words}))]);
     let secrets = Secrets::new(&aws.connection().await, "arn:webhook", "arn:github");
     let error = secrets.github_credentials(at(0)).await.unwrap_err();
-    assert_eq!(error.to_string(), "secret `arn:github` cannot be read");
+    assert!(matches!(error, SecretError::Absent { .. }), "{error:?}");
+    assert_eq!(error.to_string(), "secret `arn:github` has no value, or does not exist");
     assert_eq!(error.disposition(), Disposition::Permanent);
     let source = std::error::Error::source(&error).unwrap();
     assert_eq!(source.to_string(), format!("ResourceNotFoundException: {words}"));

@@ -47,7 +47,9 @@ pub(super) const fn on(code: Code) -> &'static str {
 
         Code::ApprovalPending => "approve the deployment on the run's page at GitHub",
         Code::ToPlan | Code::ToConfirm | Code::ToCheck => "run the command again in a minute",
-        Code::RunnerStarting => "wait: Fargate takes 30 seconds to 2 minutes to start a task",
+        Code::RunnerStarting => {
+            "wait: a task on Fargate takes 20 to 60 seconds to start, one on a managed instance a minute or two"
+        }
         Code::RunnerIdle => {
             "wait a minute; if nothing changes, check that the runner group allows the repository"
         }

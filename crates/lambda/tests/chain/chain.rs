@@ -65,7 +65,7 @@ impl Chain {
         let store = deployment::make_tables(&aws).await;
         let fakes =
             Fakes { ecs: ecs.url(), builds: builds.url(), github: github.url(), collector: collector.url() };
-        let queues = deployment::make(&aws, &setting.archive, [&older_secret, &webhook_secret], &fakes).await;
+        let queues = deployment::make(&aws, &setting.archive, &fakes).await;
         // The task ends with the test's runtime.
         drop(tokio::spawn(task_events::carry(Arc::clone(&ecs), aws.clone())));
         let secrets = Mutex::default();

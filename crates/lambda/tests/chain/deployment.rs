@@ -58,10 +58,11 @@ pub(crate) struct Fakes<'a> {
     pub(crate) collector: &'a str,
 }
 
-/// Creates the deployment except its tables.
-pub(crate) async fn make(aws: &Aws, archive: &Path, webhook_secrets: [&str; 2], fakes: &Fakes<'_>) -> Queues {
+/// Creates the deployment except its tables and the webhook's secret. On AWS that secret exists without a value until
+/// `ecsrunner setup` stores one. AWS answers the same if it does not exist, and ministack knows no secret without a value.
+pub(crate) async fn make(aws: &Aws, archive: &Path, fakes: &Fakes<'_>) -> Queues {
     let queues = make_queues(aws).await;
-    make_secrets(aws, webhook_secrets).await;
+    make_github_secret(aws).await;
     make_parameters(aws, &queues).await;
     let function = make_functions(aws, archive, fakes).await;
     make_rules(aws, &function).await;
@@ -102,16 +103,22 @@ fn queue_arn(name: &str) -> String {
     format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}")
 }
 
-async fn make_secrets(aws: &Aws, webhook_secrets: [&str; 2]) {
-    // The list holds the older secret too, as during a rotation.
-    let webhook = json!({"secrets": webhook_secrets});
+async fn make_github_secret(aws: &Aws) {
     let github = json!({"app_id": APP_ID, "private_key": app_key().private_pem.expose_secret()});
-    for (name, value) in [(WEBHOOK_SECRET, webhook), (GITHUB_SECRET, github)] {
-        let input = json!({"Name": name, "SecretString": value.to_string()});
-        aws.call(SECRETS, "CreateSecret", input).await;
-    }
+    make_secret(aws, GITHUB_SECRET, &github).await;
     let headers = json!({"Name": HEADERS_SECRET, "SecretString": HEADERS});
     aws.call(SECRETS, "CreateSecret", headers).await;
+}
+
+/// Stores the webhook's secrets, as `ecsrunner setup` does after an apply.
+pub(crate) async fn make_webhook_secret(aws: &Aws, webhook_secrets: [&str; 2]) {
+    // The list holds the older secret too, as during a rotation.
+    make_secret(aws, WEBHOOK_SECRET, &json!({"secrets": webhook_secrets})).await;
+}
+
+async fn make_secret(aws: &Aws, name: &str, value: &Value) {
+    let input = json!({"Name": name, "SecretString": value.to_string()});
+    aws.call(SECRETS, "CreateSecret", input).await;
 }
 
 async fn make_parameters(aws: &Aws, queues: &Queues) {

@@ -113,6 +113,7 @@ async fn the_control_plane_serves_a_deployment_from_its_webhooks_to_its_history(
 }
 
 async fn run(chain: Rc<Chain>) {
+    part!(chain: refusals::a_ping_before_setup_is_dropped_without_an_error).await;
     part!(chain: life::a_job_runs_once_and_is_history).await;
     part!(chain: agent::the_images_agent_executes_a_job).await;
     part!(chain: operator::an_operator_sees_a_runner_and_enters_it).await;

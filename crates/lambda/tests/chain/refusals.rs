@@ -4,8 +4,34 @@ use serde_json::{Value, json};
 
 use crate::aws::DYNAMODB;
 use crate::chain::Chain;
+use crate::deployment::{FUNCTION, make_webhook_secret};
 use crate::eventually;
 use crate::webhook::Webhook;
+
+/// GitHub pings a new App before its secret can be stored. Any other webhook at that time could be a job's, so it is an
+/// error. Both are refused.
+pub(crate) async fn a_ping_before_setup_is_dropped_without_an_error(chain: &Chain) {
+    let job = Webhook::signed(&chain.webhook_secret, "workflow_job", b"{}".to_vec());
+    let refusal = chain.aws.invoke(FUNCTION, &job.published()).await.unwrap_err();
+    let words = refusal["errorMessage"].as_str().unwrap();
+    let error = "secret `ecsrunner/chain/webhook` has no value, or does not exist: ";
+    assert!(words.starts_with(error), "{words}");
+
+    let ping = Webhook::signed(&chain.webhook_secret, "ping", b"{}".to_vec());
+    ping.post(&chain.setting.webhook_url).await;
+    eventually("a dropped ping", async || {
+        let dropped = chain.logs().await.said("dropped a ping, since no secret of the webhook is stored yet");
+        dropped.iter().any(|line| line["delivery"] == ping.delivery.as_str()).then_some(())
+    })
+    .await;
+    assert_eq!(chain.logs().await.said("refused invocation").len(), 1, "that of the job");
+
+    make_webhook_secret(&chain.aws, [&chain.older_secret, &chain.webhook_secret]).await;
+    let ping = Webhook::signed(&chain.webhook_secret, "ping", b"{}".to_vec());
+    ping.post(&chain.setting.webhook_url).await;
+    assert_eq!(received(chain, &ping).await["reason"], "ping");
+    assert_eq!(chain.logs().await.sum("InvalidSignatures"), 0.0);
+}
 
 pub(crate) async fn a_wrong_signature_is_counted_and_dropped(chain: &Chain) {
     let queued = json!({"action": "queued", "workflow_job": {"id": 1}}).to_string();

@@ -28,13 +28,13 @@ pub struct ClassEntry {
     /// Default `on-demand`.
     #[serde(default)]
     pub capacity: Capacity,
-    /// Default `fargate`; without effect on one machine.
+    /// Default `fargate`. On one machine it only changes which sizes are valid.
     #[serde(default)]
     pub compute: Compute,
     /// Whether each task has a Docker engine of its own; default false. Its jobs are root on what runs the task.
     #[serde(default)]
     pub docker: bool,
-    /// Default 20, which is free of charge.
+    /// Default 20, which is free of charge; 80 on managed instances.
     #[serde(default)]
     pub ephemeral_storage_gib: Option<u32>,
     /// Default: the deployment's limit.
