@@ -1,23 +1,26 @@
 //! The configuration of `ecsrunner local up`: one TOML file, `docs/configuration.md`.
 
+mod runner;
+
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ecsrunner_agent::engine::{Addresses, AddressesError};
-use ecsrunner_core::rules::class::{Catalogue, ClassEntry};
-use ecsrunner_core::rules::limits::Limits;
+use ecsrunner_core::rules::class::{Catalogue, ClassError};
 use ecsrunner_core::rules::service::Place;
-use ecsrunner_core::rules::settings::{Settings, SettingsEntry};
+use ecsrunner_core::rules::settings::Settings;
+use ecsrunner_entries as entries;
 use ecsrunner_github::{ApiUrl, App, AppId, Client, Credentials, InstallationId};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use crate::{accounts, custody, preflight};
+use crate::{custody, preflight};
+use runner::RunnerEntry;
+pub(crate) use runner::{DockerEntry, LISTENER, TasksEntry};
 
 /// Values from the environment, which override the file.
 #[derive(Clone, Debug, Default)]
@@ -60,11 +63,37 @@ pub struct Config {
 pub struct ConfigError {
     file: PathBuf,
     mistakes: Vec<String>,
+    remedies: Vec<Remedy>,
+}
+
+/// What removes a mistake, other than a correction of its key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Remedy {
+    /// The GitHub App has to be made.
+    Setup,
+    /// This process's user may not read the file.
+    Owner(PathBuf),
 }
 
 impl ConfigError {
     pub(crate) fn new(file: &Path, mistakes: Vec<String>) -> Self {
-        Self { file: file.to_owned(), mistakes }
+        Self { file: file.to_owned(), mistakes, remedies: Vec::new() }
+    }
+
+    /// Returns what the operator can do.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        let hints: Vec<String> = self.remedies.iter().map(|remedy| match remedy {
+            Remedy::Setup => format!(
+                "run `ecsrunner setup --config {}` to make a GitHub App: it adds the sections `github` and `webhook`",
+                self.file.display()
+            ),
+            Remedy::Owner(file) => format!("start the server as the user who owns {}", file.display()),
+        }).collect();
+        if hints.is_empty() {
+            return "see docs/configuration.md for every key and a complete example".to_owned();
+        }
+        hints.join("; ")
     }
 }
 
@@ -112,82 +141,6 @@ struct ServerEntry {
     hosts: Vec<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RunnerEntry {
-    dir: PathBuf,
-    #[serde(default)]
-    env: Vec<String>,
-    #[serde(default)]
-    users: Option<Vec<String>>,
-    #[serde(default)]
-    first_uid: Option<u32>,
-    #[serde(default)]
-    tasks: TasksEntry,
-    #[serde(default)]
-    docker: DockerEntry,
-}
-
-/// How the Docker engines of tasks are started: `[runner.docker]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct DockerEntry {
-    /// Further arguments of each `dockerd`.
-    pub(crate) dockerd_args: Vec<String>,
-    /// The addresses of containers; empty for the defaults of `dockerd`, which only one engine at once can have.
-    pub(crate) addresses: String,
-}
-
-impl Default for DockerEntry {
-    fn default() -> Self {
-        Self { dockerd_args: Vec::new(), addresses: "10.201.0.0/16".to_owned() }
-    }
-}
-
-impl DockerEntry {
-    /// Returns the addresses, if engines take their networks from any.
-    pub(crate) fn addresses(&self) -> Result<Option<Addresses>, AddressesError> {
-        if self.addresses.is_empty() { Ok(None) } else { self.addresses.parse().map(Some) }
-    }
-}
-
-/// How the tasks of this machine are confined: `[runner.tasks]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct TasksEntry {
-    /// Whether each task has its own `/tmp`, `/var/tmp` and `/dev/shm`, and can write nowhere else. By default it has,
-    /// if the server is root and this machine allows it.
-    pub(crate) private_files: Option<bool>,
-    pub(crate) no_new_privileges: bool,
-    /// Further directories that tasks can write to, and share.
-    pub(crate) writable: Vec<PathBuf>,
-    /// Processes and threads of one task.
-    pub(crate) max_processes: u64,
-    /// Open files of one process.
-    pub(crate) max_files: u64,
-    /// Memory of one process, in MiB.
-    pub(crate) max_process_memory: Option<u64>,
-}
-
-impl Default for TasksEntry {
-    fn default() -> Self {
-        Self {
-            private_files: None,
-            no_new_privileges: true,
-            writable: Vec::new(),
-            max_processes: 4_096,
-            max_files: 65_536,
-            max_process_memory: None,
-        }
-    }
-}
-
-/// The listener in an unpacked actions/runner.
-pub(crate) const LISTENER: &str = "bin/Runner.Listener";
-
-/// Above the ids that distributions give to people and services, below 65534 (nobody).
-const FIRST_UID: u32 = 61_000;
-
 impl Config {
     /// Reads a file and the files it names.
     ///
@@ -195,11 +148,11 @@ impl Config {
     ///
     /// Returns all mistakes at once.
     pub fn read(file: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
-        let mut reader = Reader { file, mistakes: Vec::new(), exposed: Vec::new() };
+        let mut reader = Reader::of(file);
         let config = reader.config(overrides);
         match config {
             Some(config) if reader.mistakes.is_empty() => Ok(config),
-            _ => Err(ConfigError::new(file, reader.mistakes)),
+            _ => Err(reader.error()),
         }
     }
 
@@ -209,11 +162,11 @@ impl Config {
     ///
     /// Returns all mistakes in them at once.
     pub fn rules(file: &Path) -> Result<(Settings, Catalogue), ConfigError> {
-        let mut reader = Reader { file, mistakes: Vec::new(), exposed: Vec::new() };
+        let mut reader = Reader::of(file);
         let rules = reader.rules();
         match rules {
             Some(rules) if reader.mistakes.is_empty() => Ok(rules),
-            _ => Err(ConfigError::new(file, reader.mistakes)),
+            _ => Err(reader.error()),
         }
     }
 }
@@ -221,13 +174,31 @@ impl Config {
 struct Reader<'a> {
     file: &'a Path,
     mistakes: Vec<String>,
+    remedies: Vec<Remedy>,
     exposed: Vec<PathBuf>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn of(file: &'a Path) -> Self {
+        Self { file, mistakes: Vec::new(), remedies: Vec::new(), exposed: Vec::new() }
+    }
+
+    fn error(self) -> ConfigError {
+        ConfigError { file: self.file.to_owned(), mistakes: self.mistakes, remedies: self.remedies }
+    }
+
     fn table(&mut self) -> Option<Table> {
         let opened = File::open(self.file).and_then(|file| Ok((file.metadata()?, io::read_to_string(file)?)));
-        let (metadata, text) = opened.map_err(|error| self.mistake("cannot be read", &error)).ok()?;
+        let (metadata, text) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.mistake("cannot be read", &error);
+                if error.kind() == io::ErrorKind::PermissionDenied {
+                    self.remedies.push(Remedy::Owner(self.file.to_owned()));
+                }
+                return None;
+            }
+        };
         // It says where credentials are sent.
         custody::check_secret(self.file, &metadata)
             .map_err(|error| self.mistake("cannot be trusted", &error))
@@ -237,26 +208,27 @@ impl Reader<'_> {
 
     fn rules(&mut self) -> Option<(Settings, Catalogue)> {
         let mut table = self.table()?;
-        let classes = self.classes(table.remove("classes"));
-        let classes = self.mapped(table.remove("labels"), classes);
+        let classes = self.classes(&mut table);
         for section in ["github", "webhook", "runner", "server"] {
             table.remove(section);
         }
-        let (settings, classes) = (self.settings(table)?, classes?);
+        let (settings, classes) = (entries::settings(table, &mut self.mistakes)?, classes?);
         self.check_warm(&classes, &settings);
         Some((settings, classes))
     }
 
     fn config(&mut self, overrides: &Overrides) -> Option<Config> {
         let mut table = self.table()?;
-        let classes = self.classes(table.remove("classes"));
-        let classes = self.mapped(table.remove("labels"), classes);
-        let github = self.section::<GitHubEntry>("github", table.remove("github"));
-        let webhook = self
-            .section::<WebhookEntry>("webhook", Some(table.remove("webhook").unwrap_or(Table::new().into())));
-        let runner = self.section::<RunnerEntry>("runner", table.remove("runner"));
+        let classes = self.classes(&mut table);
+        if !table.contains_key("github") {
+            self.remedies.push(Remedy::Setup);
+        }
+        let github = self.section::<GitHubEntry>("github", table.remove("github"), &[]);
+        let webhook = Some(table.remove("webhook").unwrap_or(Table::new().into()));
+        let webhook = self.section::<WebhookEntry>("webhook", webhook, &[]);
+        let runner = self.section::<RunnerEntry>("runner", table.remove("runner"), &["dir"]);
         let hosts = self.hosts(table.remove("server"));
-        let settings = self.settings(table);
+        let settings = entries::settings(table, &mut self.mistakes);
         if let (Some(classes), Some(settings)) = (&classes, &settings) {
             self.check_warm(classes, settings);
         }
@@ -267,7 +239,10 @@ impl Reader<'_> {
             (Some(api_url), Some(credentials)) => self.client(api_url, &credentials),
             _ => None,
         };
-        let webhook_secrets = self.webhook_secrets(&webhook.unwrap_or_default(), overrides);
+        let webhook_secrets = match (&webhook, &overrides.webhook_secret_file) {
+            (None, None) => Vec::new(),
+            _ => self.webhook_secrets(&webhook.unwrap_or_default(), overrides),
+        };
         let runner = runner.map(|mut runner| {
             runner.dir = self.path(&runner.dir);
             // Tasks see these directories, and files are removed from them, by the paths behind links.
@@ -288,6 +263,7 @@ impl Reader<'_> {
             self.check_users(runner, settings.as_ref().map(|settings| settings.limits.max_runners));
         }
         let runner = runner?;
+        let first_uid = runner.first_uid();
         Some(Config {
             settings: settings?,
             catalogue: classes?,
@@ -297,7 +273,7 @@ impl Reader<'_> {
             runner_dir: runner.dir,
             listener_env: runner.env,
             users: runner.users,
-            first_uid: runner.first_uid.unwrap_or(FIRST_UID),
+            first_uid,
             tasks: runner.tasks,
             docker: runner.docker,
             exposed: std::mem::take(&mut self.exposed),
@@ -311,45 +287,44 @@ impl Reader<'_> {
         self.mistakes.push(format!("{key}: {what}"));
     }
 
-    fn section<T: DeserializeOwned>(&mut self, key: &str, value: Option<Value>) -> Option<T> {
+    /// Reads a section that has to be there. `required` are its keys without a default.
+    fn section<T: DeserializeOwned>(
+        &mut self,
+        key: &str,
+        value: Option<Value>,
+        required: &[&str],
+    ) -> Option<T> {
         let Some(value) = value else {
             self.mistake(key, &"this section is missing");
             return None;
         };
-        value.try_into().map_err(|error: toml::de::Error| self.mistake(key, &error.message())).ok()
-    }
-
-    fn settings(&mut self, mut table: Table) -> Option<Settings> {
-        // Read separately, so that a mistake in it does not hide the others.
-        let limits = match table.remove("limits") {
-            Some(limits) => self.section::<Limits>("limits", Some(limits)),
-            None => Some(Limits::default()),
+        let Value::Table(table) = value else {
+            self.mistake(key, &format_args!("invalid type: {}, a table is expected", value.type_str()));
+            return None;
         };
-        let entry: SettingsEntry = Value::Table(table)
-            .try_into()
-            .map_err(|error: toml::de::Error| self.mistake("settings", &error.message()))
-            .ok()?;
-        let entry = SettingsEntry { limits: limits.clone().unwrap_or_default(), ..entry };
-        let settings = Settings::read(&entry)
-            .map_err(|errors| errors.iter().for_each(|error| self.mistakes.push(error.to_string())))
-            .ok();
-        limits.and(settings)
+        let least = required.iter().map(|key| ((*key).to_owned(), Value::from("")));
+        entries::read(key, table, &Table::from_iter(least), &mut self.mistakes).valid()
     }
 
-    fn classes(&mut self, value: Option<Value>) -> Option<Catalogue> {
-        let table = self.section::<Table>("classes", value)?;
-        let mut entries = BTreeMap::new();
-        for (name, value) in table {
-            if let Some(entry) = self.section::<ClassEntry>(&format!("classes.{name}"), Some(value)) {
-                entries.insert(name, entry);
-            }
-        }
-        let (mut catalogue, errors) = Catalogue::read(&entries);
-        for error in errors.into_iter().chain(catalogue.keep_fit(Place::OneMachine)) {
-            self.mistake("classes", &error);
-        }
-        if entries.is_empty() {
+    /// Returns the valid classes, with the labels of `[labels]` that are mapped to them.
+    fn classes(&mut self, table: &mut Table) -> Option<Catalogue> {
+        let (classes, labels) = (table.remove("classes"), table.remove("labels"));
+        let classes: Table = self.section("classes", classes, &[])?;
+        if classes.is_empty() {
             self.mistake("classes", &"at least one class is needed");
+        }
+        let names: HashSet<String> = classes.keys().cloned().collect();
+        let mut catalogue = entries::classes("classes", classes, &mut self.mistakes);
+        let unfit = catalogue.keep_fit(Place::OneMachine);
+        self.mistakes.extend(unfit.iter().map(|error| entries::located("classes", error)));
+        let labels = labels.and_then(|labels| self.section("labels", Some(labels), &[]));
+        let labels: BTreeMap<String, String> = labels.unwrap_or_default();
+        for error in catalogue.map_labels(&labels) {
+            // What is wrong with such a class is told already.
+            let is_told = matches!(&error, ClassError::MappedNowhere { class, .. } if names.contains(class));
+            if !is_told {
+                self.mistake("labels", &error);
+            }
         }
         Some(catalogue)
     }
@@ -360,20 +335,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Maps labels to classes, as `[labels]` says.
-    fn mapped(&mut self, value: Option<Value>, classes: Option<Catalogue>) -> Option<Catalogue> {
-        let mut classes = classes?;
-        if let Some(value) = value {
-            let labels = self.section::<BTreeMap<String, String>>("labels", Some(value))?;
-            for error in classes.map_labels(&labels) {
-                self.mistake("labels", &error);
-            }
-        }
-        Some(classes)
-    }
-
     fn hosts(&mut self, value: Option<Value>) -> Vec<String> {
-        let entry = value.map(|value| self.section::<ServerEntry>("server", Some(value)));
+        let entry = value.map(|value| self.section::<ServerEntry>("server", Some(value), &[]));
         let hosts = entry.flatten().unwrap_or_default().hosts;
         let is_name = |host: &String| {
             !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
@@ -470,72 +433,11 @@ impl Reader<'_> {
             Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
             Err(error) => {
                 self.mistake(key, &format_args!("{} cannot be read: {error}", path.display()));
+                if error.kind() == io::ErrorKind::PermissionDenied {
+                    self.remedies.push(Remedy::Owner(path));
+                }
                 None
             }
-        }
-    }
-
-    fn check_tasks(&mut self, tasks: &TasksEntry) {
-        for (key, value, least) in [
-            ("max_processes", Some(tasks.max_processes), 64),
-            ("max_files", Some(tasks.max_files), 256),
-            ("max_process_memory", tasks.max_process_memory, 256),
-        ] {
-            if let Some(value) = value.filter(|value| *value < least) {
-                let what = format_args!(
-                    "{value} is too few for the official runner itself: at least {least} is expected"
-                );
-                self.mistake(&format!("runner.tasks.{key}"), &what);
-            }
-        }
-        for dir in &tasks.writable {
-            if !dir.is_absolute() || !dir.is_dir() {
-                let what =
-                    format_args!("`{}` is not an existing directory with an absolute path", dir.display());
-                self.mistake("runner.tasks.writable", &what);
-            }
-        }
-    }
-
-    fn check_users(&mut self, runner: &RunnerEntry, max_runners: Option<u32>) {
-        if runner.first_uid == Some(0) {
-            self.mistake("runner.first_uid", &"0 is root: a user id above all accounts is expected");
-        }
-        let Some(users) = &runner.users else { return };
-        if runner.first_uid.is_some() {
-            self.mistake("runner", &"either `users` or `first_uid` is expected, not both");
-        }
-        let mut seen = HashSet::new();
-        for name in users.iter().filter(|name| !seen.insert(name.as_str())) {
-            self.mistake("runner.users", &format_args!("`{name}` is named twice"));
-        }
-        let named = u32::try_from(seen.len()).unwrap_or(u32::MAX);
-        if let Some(needed) = max_runners.filter(|needed| named < *needed) {
-            let s = if named == 1 { " is" } else { "s are" };
-            let command = accounts::command(needed);
-            let what = format_args!(
-                "{named} account{s} named, but limits.max_runners is {needed}: name {needed} accounts (create \
-                 them with `{command}`), or lower limits.max_runners"
-            );
-            self.mistake("runner.users", &what);
-        }
-    }
-
-    fn check_runner_dir(&mut self, dir: &Path) {
-        preflight::check_characters("runner.dir", dir, &mut self.mistakes);
-        let listener = dir.join(LISTENER);
-        if !listener.is_file() {
-            let what =
-                format_args!("{} does not exist: an unpacked actions/runner is expected", listener.display());
-            self.mistake("runner.dir", &what);
-        } else if listener.canonicalize().ok() != dir.canonicalize().ok().map(|dir| dir.join(LISTENER)) {
-            // The listener uses the directory above its executable as its root.
-            let what = format_args!(
-                "{} is behind a symbolic link, as after a self-update of the runner: a freshly unpacked \
-                 actions/runner is expected",
-                listener.display()
-            );
-            self.mistake("runner.dir", &what);
         }
     }
 
