@@ -5,6 +5,7 @@ mod aws;
 
 use std::collections::BTreeMap;
 
+use anyhow::anyhow;
 use ecsrunner_api::class::ClassView;
 use ecsrunner_api::runner::RunnerView;
 use ecsrunner_aws::task::TaskInfo;
@@ -61,6 +62,10 @@ struct Limit {
 
 pub(super) async fn status(arguments: &ClusterStatus) -> Result<(), Failure> {
     let deployment = Deployment::connect(&arguments.target).await?;
+    if let (Deployment::Local(_), Some(cluster)) = (&deployment, &arguments.cluster) {
+        return Err(Failure::usage(anyhow!("a local server has no cluster: CLUSTER is `{cluster}`"))
+            .hint("omit CLUSTER"));
+    }
     let status = deployment.status().await?;
     let mut runners = deployment.runners(&Query::default().open()).await?;
     // A warm task that a runner took over is listed until that is gone.
@@ -172,18 +177,18 @@ impl Group {
 
 impl Document {
     fn text(&self, for_people: bool) -> String {
-        let mut runners = Rows::new(["CLASS", "RUNNER IS", "TASK IS", "CAPACITY", "RUNNERS>", "VCPU>"]);
+        // On one machine there are no states of ECS and no capacity providers. Lines for programs have all columns.
+        let has_ecs = !for_people || self.cluster.is_some();
+        let of_ecs = ["TASK STATE", "CAPACITY"].into_iter().filter(|_| has_ecs);
+        let header = ["CLASS", "RUNNER STATE"].into_iter().chain(of_ecs).chain(["RUNNERS>", "VCPU>"]);
+        let mut runners = Rows::new(header.collect::<Vec<_>>());
         for group in &self.runners {
-            runners.add([
-                group.class.clone(),
-                group.state.to_string(),
-                or_none(group.task_status.as_deref()),
-                group.capacity_provider.clone(),
-                group.runners.to_string(),
-                group.vcpus.to_string(),
-            ]);
+            let of_ecs = [or_none(group.task_status.as_deref()), group.capacity_provider.clone()];
+            let row = [group.class.clone(), group.state.to_string()];
+            let row = row.into_iter().chain(of_ecs.into_iter().filter(|_| has_ecs));
+            runners.add(row.chain([group.runners.to_string(), group.vcpus.to_string()]).collect::<Vec<_>>());
         }
-        let mut limits = Rows::new(["LIMIT", "IN USE>", "OF>", "UNIT", "SET BY"]);
+        let mut limits = Rows::new(["LIMIT OF", "IN USE>", "LIMIT>", "UNIT", "SET BY"]);
         for limit in &self.limits {
             limits.add([
                 limit.name.clone(),
