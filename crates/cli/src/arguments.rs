@@ -166,7 +166,9 @@ mod tests {
         let find = |id: &str| demo.get_arguments().find(|argument| argument.get_id() == id).unwrap();
         let refused = demo.get_arg_conflicts_with(find("jobs"));
         let own = demo.get_arguments().filter(|argument| argument.get_help_heading().is_none());
-        for argument in own.filter(|argument| !argument.is_global_set() && !WITH_JOBS.contains(&argument.get_id().as_str())) {
+        for argument in own
+            .filter(|argument| !argument.is_global_set() && !WITH_JOBS.contains(&argument.get_id().as_str()))
+        {
             assert!(refused.contains(&argument), "--jobs goes with --{}", argument.get_id());
         }
     }

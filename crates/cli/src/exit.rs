@@ -47,7 +47,9 @@ impl Failure {
         let causes = self.error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
         let kind = causes.map(io::Error::kind).next();
         let hint = match kind {
-            Some(io::ErrorKind::AddrInUse) => "use another `--listen`, or `--listen 127.0.0.1:0` for any free port",
+            Some(io::ErrorKind::AddrInUse) => {
+                "use another `--listen`, or `--listen 127.0.0.1:0` for any free port"
+            }
             Some(io::ErrorKind::AddrNotAvailable) => {
                 "use an address of this machine, such as `--listen 127.0.0.1:8080`"
             }

@@ -95,13 +95,15 @@ impl Rows {
         })
     }
 
-    /// Returns the width that a column needs to be readable. A wrapped id cannot be copied, and a wrapped number cannot
-    /// be read. Other cells are wrapped between words.
+    /// Returns the width that a column needs to be readable. A wrapped id, which is in the first column, cannot be copied,
+    /// and a wrapped number cannot be read. Other cells are wrapped between words.
     fn least_width(&self, column: usize) -> usize {
         let longest_word = |text: &str| text.split(' ').map(|word| word.chars().count()).max().unwrap_or(0);
-        let is_whole = column == 0 || self.right.contains(&column);
-        let cells = self.rows.iter().filter_map(|row| row.get(column)).map(|cell| {
-            if is_whole { cell.chars().count() } else { longest_word(cell).min(WORD) }
+        let is_number = self.right.contains(&column);
+        let cells = self.rows.iter().filter_map(|row| row.get(column)).map(|cell| match column {
+            _ if is_number => cell.chars().count(),
+            0 => longest_word(cell),
+            _ => longest_word(cell).min(WORD),
         });
         cells.chain(self.header.get(column).map(|name| longest_word(name))).max().unwrap_or(0)
     }
@@ -126,9 +128,9 @@ fn indented(text: &str, width: usize) -> String {
     let most = width.saturating_sub(INDENT.len());
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
-        let line = lines.last_mut().filter(|line| {
-            line.is_empty() || line.chars().count() + 1 + word.chars().count() <= most
-        });
+        let line = lines
+            .last_mut()
+            .filter(|line| line.is_empty() || line.chars().count() + 1 + word.chars().count() <= most);
         match line {
             Some(line) if line.is_empty() => line.push_str(word),
             Some(line) => *line += &format!(" {word}"),
@@ -276,11 +278,30 @@ mod tests {
     #[test]
     fn words_ids_and_numbers_are_whole_in_80_columns() {
         let mut rows = Rows::new(["JOB", "STATE", "REPOSITORY", "NAME", "CLASS", "SINCE>", "RESULT"]);
-        let cells = ["43210987654", "in_progress", "acme/web", "build and test (ubuntu-latest, 3)", "large", "1m 02s", NONE];
+        let cells = [
+            "43210987654",
+            "in_progress",
+            "acme/web",
+            "build and test (ubuntu-latest, 3)",
+            "large",
+            "1m 02s",
+            NONE,
+        ];
         rows.add(cells.map(str::to_owned));
-        rows.add(["7", "queued", "acme/a-repository-with-a-name", "lint", "—", "3.0s", NONE].map(str::to_owned));
+        rows.add(
+            ["7", "queued", "acme/a-repository-with-a-name", "lint", "—", "3.0s", NONE].map(str::to_owned),
+        );
         rows.note("no class has all labels of the job: self-hosted, linux and gpu are asked for, and the classes are large and small");
-        insta::assert_snapshot!(rows.table(Some(80)), @"");
+        insta::assert_snapshot!(rows.table(Some(80)), @"
+        JOB          STATE        REPOSITORY       NAME            CLASS   SINCE  RESULT
+        43210987654  in_progress  acme/web         build and test  large  1m 02s  —
+                                                   (ubuntu-latest
+                                                   , 3)
+        7            queued       acme/a-reposito  lint            —        3.0s  —
+                                  ry-with-a-name
+            no class has all labels of the job: self-hosted, linux and gpu are asked
+            for, and the classes are large and small
+        ");
     }
 
     #[test]
@@ -288,7 +309,10 @@ mod tests {
         let mut rows = rows();
         rows.note("a sentence");
         assert_eq!(rows.text(false), "a\t$1.00\nb, \"c\"\t$10.00\n");
-        assert_eq!(rows.table(Some(80)), "RUNNER    COST\na        $1.00\nb, \"c\"  $10.00\n    a sentence\n");
+        assert_eq!(
+            rows.table(Some(80)),
+            "RUNNER    COST\na        $1.00\nb, \"c\"  $10.00\n    a sentence\n"
+        );
     }
 
     #[test]

@@ -59,7 +59,8 @@ pub struct Capacity {
 #[must_use]
 pub fn mistakes_in_labels(labels: &BTreeMap<String, String>) -> Vec<ClassError> {
     let entries = CLASSES.map(|(name, cpu, memory)| (name.to_owned(), json!({"cpu": cpu, "memory": memory})));
-    let entries = entries.into_iter().filter_map(|(name, entry)| Some((name, serde_json::from_value(entry).ok()?)));
+    let entries =
+        entries.into_iter().filter_map(|(name, entry)| Some((name, serde_json::from_value(entry).ok()?)));
     Catalogue::read(&entries.collect()).0.map_labels(labels)
 }
 

@@ -16,9 +16,9 @@ use jiff::Timestamp;
 use tracing::{debug, info, warn};
 
 use crate::chain;
-use crate::ports::{Clock, Disposition};
 use crate::ports::github::{GitHub, GitHubError, RemoteJob, RunPart};
 use crate::ports::store::{Store, StoreError};
+use crate::ports::{Clock, Disposition};
 use crate::{Engine, World};
 
 /// The most jobs that one call looks up one by one.

@@ -56,7 +56,8 @@ fn others(name: &str, read: &Read<ClassEntry>) -> Vec<ClassError> {
 /// Returns the mistake that two classes are the default, also if there are others in these classes.
 fn defaults(table: &Table) -> Option<ClassError> {
     let is_default = |class: &Value| class.get("default").and_then(Value::as_bool) == Some(true);
-    let mut names = table.iter().filter(|(_, class)| is_default(class)).map(|(name, _)| ClassName::parse(name));
+    let mut names =
+        table.iter().filter(|(_, class)| is_default(class)).map(|(name, _)| ClassName::parse(name));
     let (first, second) = (names.next()?.ok()?, names.next()?.ok()?);
     Some(ClassError::TwoDefaults { first, second })
 }
@@ -89,7 +90,8 @@ mod tests {
                     [b]\ncpu = 1024\nmemory = 2048\ndefault = true\nmax_runners = 0\nwarm = { count = 'x', hours = 1 }\n\
                     ['C!']\ncpu = 1024\nmemory = 2048\n";
         let found = mistakes(text);
-        let shown: Vec<&str> = found.iter().map(|mistake| mistake.split(", expected").next().unwrap()).collect();
+        let shown: Vec<&str> =
+            found.iter().map(|mistake| mistake.split(", expected").next().unwrap()).collect();
         assert_eq!(
             shown,
             [
@@ -106,14 +108,17 @@ mod tests {
 
     #[test]
     fn what_follows_from_a_mistaken_value_is_no_mistake_of_its_own() {
-        let found = mistakes("[a]\ncpu = '1'\nmemory = 99\n[b]\ncpu = 1000\nmemory = 99\ncompute = 'managed'\n");
+        let found =
+            mistakes("[a]\ncpu = '1'\nmemory = 99\n[b]\ncpu = 1000\nmemory = 99\ncompute = 'managed'\n");
         assert_eq!(found.len(), 2, "{found:#?}");
         assert!(found[0].starts_with("classes.a.cpu: ") && found[1].starts_with("classes.b.compute: "));
     }
 
     #[test]
     fn two_defaults_are_told_once() {
-        let found = mistakes("[a]\ncpu = 1024\nmemory = 2048\ndefault = true\n[b]\ncpu = 1024\nmemory = 2048\ndefault = true\n");
+        let found = mistakes(
+            "[a]\ncpu = 1024\nmemory = 2048\ndefault = true\n[b]\ncpu = 1024\nmemory = 2048\ndefault = true\n",
+        );
         assert_eq!(found, ["classes: classes `a` and `b` are both the default, at most one can be"]);
     }
 

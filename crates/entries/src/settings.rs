@@ -74,7 +74,7 @@ mod tests {
                 "on_failure: unknown variant `retry`",
                 "paces.github.burst is 0: 1 to 60000 is expected",
                 "paused: invalid type: string \"no\"",
-                "repositories: repository `acme` is not valid: `owner/name`, `owner/*` or `*` is expected",
+                "repositories: repository pattern `acme` is not valid: `owner/name`, `owner/*` or `*` is expected",
                 "repository: unknown field `repository`",
             ]
         );
@@ -82,7 +82,9 @@ mod tests {
 
     #[test]
     fn what_follows_from_a_mistaken_value_is_no_mistake_of_its_own() {
-        let text = format!("{RIGHT}public_repositories = true\ncheck_runs = 'yes'\n[limits]\nmax_runners = 'x'\nmax_warm = 60\n");
+        let text = format!(
+            "{RIGHT}public_repositories = true\ncheck_runs = 'yes'\n[limits]\nmax_runners = 'x'\nmax_warm = 60\n"
+        );
         assert_eq!(
             mistakes(&text),
             ["check_runs: invalid type: string \"yes\"", "limits.max_runners: invalid type: string \"x\""]

@@ -110,7 +110,8 @@ fn leave_out(whole: &mut Value, path: &Path, key: &str) -> bool {
         (Segment::Map { key }, Value::Table(table)) => table.remove(key).is_some(),
         (Segment::Seq { index }, Value::Array(items)) if *index < items.len() => {
             // The places of the others stay.
-            let other = items.iter().enumerate().find(|(place, _)| place != index).map(|(_, item)| item.clone());
+            let other =
+                items.iter().enumerate().find(|(place, _)| place != index).map(|(_, item)| item.clone());
             other.is_some_and(|other| std::mem::replace(&mut items[*index], other.clone()) != other)
         }
         _ => false,

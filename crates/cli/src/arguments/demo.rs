@@ -19,8 +19,8 @@ pub(crate) struct DemoArguments {
 
 /// `--workflow`, and the options that need it. clap does not ask for an option that is excluded by another one.
 const OF_WORKFLOW: [&str; 13] = [
-    "workflow", "action", "actions", "online", "event", "payload", "branch", "base", "tag", "input", "secret", "var",
-    "label",
+    "workflow", "action", "actions", "online", "event", "payload", "branch", "base", "tag", "input",
+    "secret", "var", "label",
 ];
 
 #[derive(Debug, Args)]

@@ -50,7 +50,8 @@ fn of_event(message: &str) -> Option<String> {
 /// Returns what to do if a file of the repository is missing.
 fn of_file(message: &str, root: Option<&Path>) -> Option<String> {
     let missing = |file: &str| {
-        let place = root.map_or_else(|| "the repository's directory".to_owned(), |root| root.display().to_string());
+        let place =
+            root.map_or_else(|| "the repository's directory".to_owned(), |root| root.display().to_string());
         format!("add `{}` below {place}", file.trim_start_matches("./"))
     };
     let quoted = |before: &str, after: &str| {
@@ -77,7 +78,10 @@ mod tests {
     #[test]
     fn each_message_has_the_advice_that_helps() {
         for (message, expected) in [
-            ("ci.yml:2:1: unknown key", "correct the workflow; docs/workflows.md lists what the demo can run"),
+            (
+                "ci.yml:2:1: unknown key",
+                "correct the workflow; docs/workflows.md lists what the demo can run",
+            ),
             (
                 "ci.yml:1:1: the event `pull_request` does not start this workflow: it runs on push, workflow_call",
                 "use `--event push`",
@@ -109,7 +113,8 @@ mod tests {
 
     #[test]
     fn the_official_runner_is_named_only_where_it_helps() {
-        let beyond = "ci.yml:3:3: the job has a `container`, which needs the official runner: `--runner-dir DIR`";
+        let beyond =
+            "ci.yml:3:3: the job has a `container`, which needs the official runner: `--runner-dir DIR`";
         assert!(advice_on(&[beyond, beyond]).starts_with("use `--runner-dir DIR` to execute"));
         assert!(!advice(&[beyond.to_owned()], None, false).contains("--runner-dir"));
     }

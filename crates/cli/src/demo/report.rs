@@ -14,9 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use super::follow::{Seen, SimJob};
 use super::progress::LEFT_QUEUED;
-use super::summary;
+use super::{logs, summary};
 use crate::exit::Failure;
-use crate::output::{Rows, between, clean, clean_lines, or_none, print, short, span, span_or_none, usd, usd_or_none};
+use crate::output::{
+    Rows, between, clean, clean_lines, or_none, print, short, span, span_or_none, usd, usd_or_none,
+};
 
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
@@ -107,9 +109,10 @@ impl Report {
         if unserved > 0 {
             let were = if unserved == 1 { "job was" } else { "jobs were" };
             let failure = Failure::from(anyhow!("{unserved} {were} {LEFT_QUEUED}"));
-            return Some(failure.hint(
-                "the result says why; `--label LABEL=CLASS` has a class serve jobs with a label",
-            ));
+            return Some(
+                failure
+                    .hint("the result says why; `--label LABEL=CLASS` has a class serve jobs with a label"),
+            );
         }
         self.failed().map(|fault| anyhow!(fault).into())
     }
@@ -211,7 +214,7 @@ impl ReportedJob {
     /// Whether the name of its log says nothing more than its own.
     fn has_log_of_its_name(&self) -> bool {
         let log = self.log.as_deref().and_then(Path::file_stem);
-        log.is_some_and(|log| log == self.name.as_str())
+        log.is_some_and(|log| log == logs::file_name(&self.name).as_str())
     }
 }
 

@@ -221,3 +221,62 @@ impl Document {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(cluster: Option<Cluster>) -> Document {
+        let group = Group {
+            class: "small".to_owned(),
+            state: RunnerStage::Busy,
+            task_status: cluster.is_some().then(|| "RUNNING".to_owned()),
+            capacity_provider: "FARGATE".to_owned(),
+            runners: 2,
+            vcpus: 1.0,
+        };
+        let limit = Limit {
+            name: "runners".to_owned(),
+            unit: "runners",
+            in_use: 2.0,
+            limit: Some(8.0),
+            set_by: "max_runners".to_owned(),
+        };
+        Document {
+            deployment: "ci".to_owned(),
+            paused: false,
+            cluster,
+            runners: vec![group],
+            limits: vec![limit],
+        }
+    }
+
+    #[test]
+    fn one_machine_has_nothing_of_ecs() {
+        insta::assert_snapshot!(document(None).text(true), @"
+        deployment ci: launches are enabled
+
+        CLASS  RUNNER STATE  RUNNERS  VCPU
+        small  busy                2     1
+
+        LIMIT OF  IN USE  LIMIT  UNIT     SET BY
+        runners        2      8  runners  max_runners
+        ");
+        // Columns for programs are always the same.
+        assert!(document(None).text(false).starts_with("small\tbusy\t—\tFARGATE\t2\t1\n"));
+    }
+
+    #[test]
+    fn a_cluster_has_states_of_tasks_and_capacity() {
+        let cluster = Cluster {
+            name: "ci".to_owned(),
+            status: "ACTIVE".to_owned(),
+            capacity_providers: vec!["FARGATE".to_owned()],
+            running_tasks: 2,
+            pending_tasks: 0,
+        };
+        let text = document(Some(cluster)).text(true);
+        assert!(text.contains("CLASS  RUNNER STATE  TASK STATE  CAPACITY  RUNNERS  VCPU\n"), "{text}");
+        assert!(text.contains("small  busy          RUNNING     FARGATE         2     1\n"), "{text}");
+    }
+}

@@ -163,16 +163,21 @@ mod tests {
             let named = Named { id: JobId::new(42), repository };
             assert_eq!(Asked::parse(text).unwrap(), Asked::Job(named), "{text}");
         }
-        for text in ["", "build", "https://github.com/acme/app/actions/runs/7", "-1", "e", "abc", "no-such-job"] {
+        for text in
+            ["", "build", "https://github.com/acme/app/actions/runs/7", "-1", "e", "abc", "no-such-job"]
+        {
             assert!(Asked::parse(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn a_job_is_named_by_its_runner_too() {
-        for text in
-            ["ge0w", "69g5fav0", "abcdefg234-01arz3ndektsv4rrffq69g5fav", "ecsr-ci-abcdefg234-01arz3ndektsv4rrffq69g5fav"]
-        {
+        for text in [
+            "ge0w",
+            "69g5fav0",
+            "abcdefg234-01arz3ndektsv4rrffq69g5fav",
+            "ecsr-ci-abcdefg234-01arz3ndektsv4rrffq69g5fav",
+        ] {
             assert_eq!(Asked::parse(text).unwrap(), Asked::OfRunner(text.to_owned()));
         }
     }

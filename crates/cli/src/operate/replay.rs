@@ -83,8 +83,8 @@ fn rules_of_parameters(settings_file: &Path, classes_file: &Path) -> Result<Rule
         .map_err(Failure::usage)?;
     let table = table.into_iter().map(|(key, value)| (key, entries::of_json(value))).collect();
     let mut mistakes = Vec::new();
-    let settings = entries::settings(table, &mut mistakes)
-        .ok_or_else(|| classes::mistaken(settings_file, &mistakes))?;
+    let settings =
+        entries::settings(table, &mut mistakes).ok_or_else(|| classes::mistaken(settings_file, &mistakes))?;
     Ok(Ruleset { settings, catalogue, subnets: Vec::new(), images: None })
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use aws_lc_rs::hmac;
-use reqwest::StatusCode;
 use ecsrunner_core::wire::webhook::MAX_BODY_BYTES;
+use reqwest::StatusCode;
 
 use crate::arguments::SendWebhook;
 use crate::exit::Failure;
@@ -58,7 +58,9 @@ pub(super) async fn send(arguments: &SendWebhook) -> Result<(), Failure> {
 /// Returns what to do about an answer.
 fn advice(status: StatusCode) -> Option<&'static str> {
     match status {
-        StatusCode::UNAUTHORIZED => Some("compare `--secret-file` with the webhook's secret of the deployment"),
+        StatusCode::UNAUTHORIZED => {
+            Some("compare `--secret-file` with the webhook's secret of the deployment")
+        }
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
             Some("correct `--url`: the path of a local server is `/webhook`")
         }

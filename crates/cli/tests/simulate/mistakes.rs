@@ -61,10 +61,7 @@ fn a_value_of_the_deployment_that_is_wrong_is_named_with_its_key() {
         assert_eq!(mistake(&format!("{text}\n{CLASS}{ARRIVALS}")), expected);
     }
     let unknown = mistake(&format!("limit = 3\n{CLASS}{ARRIVALS}"));
-    assert!(
-        unknown.starts_with("limit: unknown field `limit`, expected one of `version`, "),
-        "{unknown}"
-    );
+    assert!(unknown.starts_with("limit: unknown field `limit`, expected one of `version`, "), "{unknown}");
     assert!(unknown.ends_with(", `seed`, `days`, `start`, `world`, `arrivals`"), "{unknown}");
     let size = mistake(&format!("[classes.odd]\ncpu = 1000\nmemory = 2048\n{ARRIVALS}"));
     assert!(size.starts_with("classes.odd: cpu ") && size.contains("1000"), "{size}");
