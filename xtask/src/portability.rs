@@ -11,12 +11,13 @@ use anyhow::{Context, ensure};
 use crate::steps::{Done, say};
 
 /// The command line, and the crates that it has on every system: `crates/cli/Cargo.toml`.
-const ROOTS: [&str; 9] = [
+const ROOTS: [&str; 10] = [
     "crates/api/src/lib.rs",
     "crates/aws/src/lib.rs",
     "crates/cli/src/main.rs",
     "crates/core/src/lib.rs",
     "crates/engine/src/lib.rs",
+    "crates/entries/src/lib.rs",
     "crates/github/src/lib.rs",
     "crates/log/src/lib.rs",
     "crates/web/src/lib.rs",

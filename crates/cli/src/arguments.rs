@@ -133,7 +133,7 @@ pub(crate) enum LocalCommand {
 #[derive(Debug, Args)]
 pub(crate) struct UpArguments {
     /// Address to listen on (port 0: any free port)
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = address)]
     pub(crate) listen: SocketAddr,
     /// Directory for records, tasks and logs
     #[arg(long, value_name = "DIR", env = environment::STATE)]
@@ -146,9 +146,40 @@ pub(crate) struct UpArguments {
     pub(crate) poll: bool,
 }
 
+/// Parses the address of a listener.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected ADDRESS:PORT, such as 127.0.0.1:8080".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The options of the demo that go with its own short jobs.
+    const WITH_JOBS: [&str; 7] = ["workflow", "runner_dir", "logs", "jobs", "summary", "json", "web"];
+
+    #[test]
+    fn options_of_a_workflow_are_refused_with_jobs() {
+        use clap::CommandFactory;
+        let command = Arguments::command();
+        let demo = command.find_subcommand("demo").unwrap();
+        let find = |id: &str| demo.get_arguments().find(|argument| argument.get_id() == id).unwrap();
+        let refused = demo.get_arg_conflicts_with(find("jobs"));
+        let own = demo.get_arguments().filter(|argument| argument.get_help_heading().is_none());
+        for argument in own
+            .filter(|argument| !argument.is_global_set() && !WITH_JOBS.contains(&argument.get_id().as_str()))
+        {
+            assert!(refused.contains(&argument), "--jobs goes with --{}", argument.get_id());
+        }
+    }
+
+    #[test]
+    fn an_address_without_a_number_is_refused_with_an_example() {
+        for text in ["localhost:8080", "127.0.0.1", ":8080", "8080"] {
+            assert_eq!(address(text), Err("expected ADDRESS:PORT, such as 127.0.0.1:8080".to_owned()));
+        }
+        assert_eq!(address("127.0.0.1:0"), Ok("127.0.0.1:0".parse().unwrap()));
+    }
 
     #[test]
     fn the_command_line_is_sound() {

@@ -4,6 +4,7 @@
 pub(crate) mod github;
 
 mod actions;
+mod advice;
 mod changes;
 mod commit;
 mod files;
@@ -22,13 +23,15 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 
 use ecsrunner_core::id::Deployment;
-use ecsrunner_demo::testbed::{Capacity, DEPLOYMENT, Runner, Testbed};
+use ecsrunner_core::rules::class::ClassError;
+use ecsrunner_demo::testbed::{Capacity, DEPLOYMENT, Runner, Testbed, mistakes_in_labels};
 use ecsrunner_local::left;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::arguments::DemoOptions;
+use crate::arguments::{DemoOptions, Pair};
 use crate::exit::Failure;
 use crate::hidden::LISTENER_SUBCOMMAND;
+use crate::output;
 use follow::Follower;
 use progress::Progress;
 use report::Report;
@@ -42,15 +45,28 @@ const LIMIT: Duration = Duration::from_secs(15 * 60);
 const WORKFLOW_LIMIT: Duration = Duration::from_secs(7 * 3600);
 
 pub(crate) fn run(options: DemoOptions) -> Result<(), Failure> {
+    check_labels(&options.label)?;
     let submission = Submission::of(&options)?;
     let runner_dir = options.runner_dir.as_deref().map(official_runner).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let report = runtime.block_on(run_with_cleanup(&options, runner_dir.as_deref(), submission))?;
     report.print(options.json)?;
-    match report.fault() {
-        None => Ok(()),
-        Some(fault) => Err(anyhow!(fault).into()),
-    }
+    report.fault().map_or(Ok(()), Err)
+}
+
+/// Checks the labels of `--label`.
+fn check_labels(labels: &[Pair]) -> Result<(), Failure> {
+    let mapped = labels.iter().map(|pair| (pair.name.clone(), pair.value.clone())).collect();
+    let mistakes: Vec<String> = mistakes_in_labels(&mapped)
+        .into_iter()
+        .map(|mistake| match mistake {
+            ClassError::MappedNowhere { label, class, known } => {
+                format!("--label {label}={class}: the demo has the classes {}", known.replace(", ", " and "))
+            }
+            other => format!("--label: {other}"),
+        })
+        .collect();
+    if mistakes.is_empty() { Ok(()) } else { Err(Failure::usage(anyhow!(mistakes.join("\n  ")))) }
 }
 
 /// Returns the absolute path of an unpacked official runner.
@@ -89,7 +105,7 @@ async fn run_jobs(
 ) -> Result<Report, Failure> {
     let mut github = testbed.start_github().await?;
     let mut server = testbed.start_server(&github, "127.0.0.1:0", &[]).await?;
-    let mut progress = Progress::new(options.json, options.follow);
+    let mut progress = Progress::new(options.json || output::talk().quiet, options.follow);
     progress.say(&format!("fake GitHub at {}, server and page at {}", github.url(), server.url()));
     testbed.connect(&github, &server).await?;
     let checkout = submission.checkout(options, &testbed.inside("repository.git"))?;
@@ -124,7 +140,8 @@ async fn run_jobs(
             progress.say(&format!("log of {name}: {url}"));
         }
         let page = format!("{}/#token={}", server.url(), testbed.token()?);
-        progress.say(&format!("web page at {page}, until Ctrl-C"));
+        // What the person has to open is no progress.
+        output::call(&format!("web page at {page}, until Ctrl-C"));
         interrupted().await?;
     }
     let registrations = follower.registrations().await?;
@@ -164,10 +181,7 @@ async fn follow(follower: &mut Follower, progress: &mut Progress) -> anyhow::Res
         if follower.is_done() {
             return Ok(());
         }
-        for (job, why) in follower.give_up_unserved().await? {
-            progress.end();
-            progress.say(&format!("left queued: {job}: {why}"));
-        }
+        follower.give_up_unserved().await?;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

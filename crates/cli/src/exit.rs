@@ -42,6 +42,25 @@ impl Failure {
         Self { code: NOT_FOUND, error: error.into(), hint: None }
     }
 
+    /// Adds a hint to the failure to listen on an address that `--listen` names.
+    pub(crate) fn of_listening(self) -> Self {
+        let causes = self.error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+        let kind = causes.map(io::Error::kind).next();
+        let hint = match kind {
+            Some(io::ErrorKind::AddrInUse) => {
+                "use another `--listen`, or `--listen 127.0.0.1:0` for any free port"
+            }
+            Some(io::ErrorKind::AddrNotAvailable) => {
+                "use an address of this machine, such as `--listen 127.0.0.1:8080`"
+            }
+            Some(io::ErrorKind::PermissionDenied) => {
+                "use a port from 1024 on, such as `--listen 127.0.0.1:8080`: others need root"
+            }
+            _ => return self,
+        };
+        self.hint(hint)
+    }
+
     /// The failure of a call to AWS.
     #[cfg(feature = "aws")]
     pub(crate) fn of_aws(error: impl std::error::Error + Send + Sync + 'static) -> Self {
@@ -61,7 +80,13 @@ impl Failure {
             GitHubError::Refused { status: 404, .. } => Self::not_found(error),
             GitHubError::Credentials(_) => Self::permission(error)
                 .hint("run `ecsrunner doctor` to check the credentials and their permissions"),
-            _ => error.into(),
+            GitHubError::Unreachable { .. } => {
+                Self::from(error).hint("check that this machine reaches GitHub's API, and repeat the command")
+            }
+            GitHubError::Server { .. } | GitHubError::Throttled { .. } => {
+                Self::from(error).hint("repeat the command later")
+            }
+            GitHubError::Refused { .. } | GitHubError::NameTaken => error.into(),
         }
     }
 

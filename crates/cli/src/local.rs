@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::Context;
 use ecsrunner_local::config::{Config, ConfigError};
 use ecsrunner_local::traces;
-use ecsrunner_local::up::{self, Options};
+use ecsrunner_local::up::{self, ListenError, Options};
 
 use crate::arguments::UpArguments;
 use crate::exit::Failure;
@@ -41,10 +41,12 @@ pub(crate) fn up(arguments: UpArguments) -> Result<(), Failure> {
     runtime.shutdown_background();
     served.map_err(|error| match error.downcast::<ConfigError>() {
         Ok(error) => mistaken(error),
+        Err(error) if error.is::<ListenError>() => Failure::from(error).of_listening(),
         Err(error) => error.into(),
     })
 }
 
 fn mistaken(error: ConfigError) -> Failure {
-    Failure::usage(error).hint("see docs/configuration.md for every key and a complete example")
+    let hint = error.hint();
+    Failure::usage(error).hint(hint)
 }

@@ -1,10 +1,11 @@
 //! Output to stdout (tables for people, lines for programs, JSON), and messages to stderr.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
 use ecsrunner_core::text::is_hidden;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -15,6 +16,14 @@ use crate::arguments::TalkArguments;
 pub(crate) const NONE: &str = "—";
 
 const GAP: u16 = 2;
+/// A column with words is at least this wide, or as wide as its longest word.
+const WORD: usize = 12;
+/// A note below a row is indented by this.
+const INDENT: &str = "    ";
+/// A note has this width where the width of the terminal is not known.
+const USUAL_WIDTH: u16 = 80;
+/// Begins the line of a table in whose place a note is shown. No first cell of a table with notes begins with it.
+const NOTE: char = '\u{e000}';
 
 /// Rows below a header.
 #[derive(Debug)]
@@ -22,6 +31,8 @@ pub(crate) struct Rows {
     header: Vec<&'static str>,
     right: Vec<usize>,
     rows: Vec<Vec<String>>,
+    /// Notes for people, by the number of their rows.
+    notes: BTreeMap<usize, String>,
 }
 
 impl Rows {
@@ -31,37 +42,70 @@ impl Rows {
         let right = header.iter().enumerate().filter(|(_, name)| name.ends_with('>'));
         let right = right.map(|(i, _)| i).collect();
         let header = header.iter().map(|name| name.trim_end_matches('>')).collect();
-        Self { header, right, rows: Vec::new() }
+        Self { header, right, rows: Vec::new(), notes: BTreeMap::new() }
     }
 
     pub(crate) fn add(&mut self, row: impl AsRef<[String]>) {
         self.rows.push(row.as_ref().iter().map(|cell| clean(cell)).collect());
     }
 
-    /// Returns a table for people, or tab-separated lines for programs.
-    pub(crate) fn text(&self, for_people: bool) -> String {
-        if for_people { self.table() } else { self.lines() }
+    /// Shows a text below the last row, for people only: a sentence does not fit into a column.
+    pub(crate) fn note(&mut self, text: &str) {
+        if let Some(last) = self.rows.len().checked_sub(1) {
+            self.notes.insert(last, clean(text));
+        }
     }
 
-    fn table(&self) -> String {
+    /// Returns a table for people, or tab-separated lines for programs.
+    pub(crate) fn text(&self, for_people: bool) -> String {
+        if for_people { self.table(None) } else { self.lines() }
+    }
+
+    /// `width` is that of the terminal; `None` if it is not known here.
+    fn table(&self, width: Option<u16>) -> String {
         let mut table = Table::new();
         table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        width.map(|width| table.set_width(width));
         table.set_header(self.header.clone());
-        table.add_rows(self.rows.clone());
+        for (i, row) in self.rows.iter().enumerate() {
+            table.add_row(row);
+            if self.notes.contains_key(&i) {
+                table.add_row([NOTE.to_string()]);
+            }
+        }
         let last = self.header.len().saturating_sub(1);
         for (i, column) in table.column_iter_mut().enumerate() {
             column.set_padding((0, if i == last { 0 } else { GAP }));
             if self.right.contains(&i) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
-            // A wrapped id cannot be copied, and a wrapped number cannot be read.
-            if i == 0 || self.right.contains(&i) {
-                column.set_constraint(ColumnConstraint::ContentWidth);
-            }
+            let gap = usize::from(if i == last { 0 } else { GAP });
+            let least = u16::try_from(self.least_width(i) + gap).unwrap_or(u16::MAX);
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
         }
+        let width = usize::from(table.width().unwrap_or(USUAL_WIDTH));
         let lines = table.to_string();
-        let lines = lines.lines().map(str::trim_end);
-        lines.fold(String::new(), |text, line| text + line + "\n")
+        let mut notes = self.notes.values();
+        lines.lines().map(str::trim_end).fold(String::new(), |text, line| {
+            if line.starts_with(NOTE) {
+                notes.next().map_or_else(String::new, |note| text + &indented(note, width))
+            } else {
+                text + line + "\n"
+            }
+        })
+    }
+
+    /// Returns the width that a column needs to be readable. A wrapped id, which is in the first column, cannot be copied,
+    /// and a wrapped number cannot be read. Other cells are wrapped between words.
+    fn least_width(&self, column: usize) -> usize {
+        let longest_word = |text: &str| text.split(' ').map(|word| word.chars().count()).max().unwrap_or(0);
+        let is_number = self.right.contains(&column);
+        let cells = self.rows.iter().filter_map(|row| row.get(column)).map(|cell| match column {
+            _ if is_number => cell.chars().count(),
+            0 => longest_word(cell),
+            _ => longest_word(cell).min(WORD),
+        });
+        cells.chain(self.header.get(column).map(|name| longest_word(name))).max().unwrap_or(0)
     }
 
     fn lines(&self) -> String {
@@ -77,6 +121,23 @@ impl Rows {
             text + &cells.join(",") + "\n"
         })
     }
+}
+
+/// Wraps a text between words, so that each line is indented and at most so many characters wide if its words allow it.
+fn indented(text: &str, width: usize) -> String {
+    let most = width.saturating_sub(INDENT.len());
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines
+            .last_mut()
+            .filter(|line| line.is_empty() || line.chars().count() + 1 + word.chars().count() <= most);
+        match line {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) => *line += &format!(" {word}"),
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines.iter().map(|line| format!("{INDENT}{line}\n")).collect()
 }
 
 /// Replaces control characters and hidden ones, so that names from a workflow cannot control the terminal or look like
@@ -186,10 +247,10 @@ pub(crate) fn span_or_none(duration: Option<SignedDuration>) -> String {
     duration.map_or_else(|| NONE.to_owned(), span)
 }
 
+/// Formats US dollars. All amounts have the same number of digits, so that those of a column can be compared.
 pub(crate) fn usd(dollars: f64) -> String {
     let sign = if dollars < 0.0 { "-" } else { "" };
-    let amount = dollars.abs();
-    if amount < 10.0 { format!("{sign}${amount:.4}") } else { format!("{sign}${amount:.2}") }
+    format!("{sign}${:.4}", dollars.abs())
 }
 
 /// Formats US dollars, or returns [`NONE`].
@@ -212,6 +273,51 @@ mod tests {
     fn people_get_a_table_and_programs_get_lines() {
         assert_eq!(rows().text(true), "RUNNER    COST\na        $1.00\nb, \"c\"  $10.00\n");
         assert_eq!(rows().text(false), "a\t$1.00\nb, \"c\"\t$10.00\n");
+    }
+
+    #[test]
+    fn words_ids_and_numbers_are_whole_in_80_columns() {
+        let mut rows = Rows::new(["JOB", "STATE", "REPOSITORY", "NAME", "CLASS", "SINCE>", "RESULT"]);
+        let cells = [
+            "43210987654",
+            "in_progress",
+            "acme/web",
+            "build and test (ubuntu-latest, 3)",
+            "large",
+            "1m 02s",
+            NONE,
+        ];
+        rows.add(cells.map(str::to_owned));
+        rows.add(
+            ["7", "queued", "acme/a-repository-with-a-name", "lint", "—", "3.0s", NONE].map(str::to_owned),
+        );
+        rows.note("no class has all labels of the job: self-hosted, linux and gpu are asked for, and the classes are large and small");
+        insta::assert_snapshot!(rows.table(Some(80)), @"
+        JOB          STATE        REPOSITORY       NAME            CLASS   SINCE  RESULT
+        43210987654  in_progress  acme/web         build and test  large  1m 02s  —
+                                                   (ubuntu-latest
+                                                   , 3)
+        7            queued       acme/a-reposito  lint            —        3.0s  —
+                                  ry-with-a-name
+            no class has all labels of the job: self-hosted, linux and gpu are asked
+            for, and the classes are large and small
+        ");
+    }
+
+    #[test]
+    fn a_note_is_no_field_of_a_line_for_programs() {
+        let mut rows = rows();
+        rows.note("a sentence");
+        assert_eq!(rows.text(false), "a\t$1.00\nb, \"c\"\t$10.00\n");
+        assert_eq!(
+            rows.table(Some(80)),
+            "RUNNER    COST\na        $1.00\nb, \"c\"  $10.00\n    a sentence\n"
+        );
+    }
+
+    #[test]
+    fn amounts_have_the_same_digits() {
+        assert_eq!([15.2, 1.68854, -0.00004].map(usd), ["$15.2000", "$1.6885", "-$0.0000"]);
     }
 
     #[test]

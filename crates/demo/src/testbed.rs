@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use ecsrunner_core::rules::class::{Catalogue, ClassError};
 use serde::Deserialize;
 use serde_json::json;
 use tempfile::TempDir;
@@ -39,6 +40,8 @@ pub const DEPLOYMENT: &str = "demo";
 /// Labels of jobs that the class `small` serves: those of GitHub's Linux runners, and a bare `self-hosted`.
 pub const LABELS: [&str; 6] =
     ["self-hosted", "ubuntu-latest", "ubuntu-24.04", "ubuntu-22.04", "ubuntu-20.04", "ubuntu-slim"];
+/// The classes: name, CPU units, and memory in MiB.
+const CLASSES: [(&str, u32, u32); 2] = [("small", 512, 1024), ("large", 4096, 8192)];
 /// A repository that may use it.
 pub const REPOSITORY: &str = "acme/demo";
 
@@ -50,6 +53,15 @@ pub struct Capacity {
     pub warm: u32,
     /// Whether each job's summary gets a note about its runner.
     pub job_summary: bool,
+}
+
+/// Returns every mistake in labels that are to be mapped to classes of a testbed.
+#[must_use]
+pub fn mistakes_in_labels(labels: &BTreeMap<String, String>) -> Vec<ClassError> {
+    let entries = CLASSES.map(|(name, cpu, memory)| (name.to_owned(), json!({"cpu": cpu, "memory": memory})));
+    let entries =
+        entries.into_iter().filter_map(|(name, entry)| Some((name, serde_json::from_value(entry).ok()?)));
+    Catalogue::read(&entries.collect()).0.map_labels(labels)
 }
 
 impl Testbed {
@@ -183,7 +195,11 @@ fn stand_in(executable: &Path, subcommand: &str, dir: &Path) -> anyhow::Result<P
 
 fn config(runner_dir: &str, capacity: Capacity, labels: &[(String, String)]) -> String {
     let Capacity { max_runners, warm, job_summary } = capacity;
-    let warmth = if warm == 0 { String::new() } else { format!("warm = {{ count = {warm} }}\n") };
+    let classes = CLASSES.map(|(name, cpu, memory)| {
+        let is_warm = warm > 0 && name == "small";
+        let warmth = if is_warm { format!("warm = {{ count = {warm} }}\n") } else { String::new() };
+        format!("[classes.{name}]\ncpu = {cpu}\nmemory = {memory}\n{warmth}\n")
+    });
     let mut mapped: BTreeMap<String, String> =
         LABELS.iter().map(|label| ((*label).to_owned(), "small".to_owned())).collect();
     mapped.extend(labels.iter().cloned());
@@ -216,14 +232,8 @@ env = ["ECSRUNNER_SIM_EXECUTOR", "ECSRUNNER_SIM_TIME_SCALE"]
 
 [labels]
 {mapped}
-[classes.small]
-cpu = 512
-memory = 1024
-{warmth}
-[classes.large]
-cpu = 4096
-memory = 8192
-"#
+{}"#,
+        classes.concat()
     )
 }
 

@@ -13,12 +13,12 @@ use ecsrunner_core::rules::labels::Labels;
 use ecsrunner_core::wire::event::{Event, JobAction, JobEvent};
 use ecsrunner_core::wire::job::{Conclusion, JobFacts, JobStatus, TakenBy};
 use jiff::Timestamp;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::chain;
-use crate::ports::Clock;
 use crate::ports::github::{GitHub, GitHubError, RemoteJob, RunPart};
 use crate::ports::store::{Store, StoreError};
+use crate::ports::{Clock, Disposition};
 use crate::{Engine, World};
 
 /// The most jobs that one call looks up one by one.
@@ -86,6 +86,10 @@ impl<W: World> Engine<W> {
                         );
                     }
                     found += discovered.found;
+                }
+                // The sweep asks it too, and warns.
+                Err(DiscoverError::GitHub(error)) if error.disposition() == Disposition::Permanent => {
+                    debug!(%repository, error = %chain(&error), "could not look for queued jobs");
                 }
                 Err(DiscoverError::GitHub(error)) => {
                     warn!(%repository, error = %chain(&error), "could not look for queued jobs");

@@ -65,11 +65,37 @@ pub struct Config {
 pub struct ConfigError {
     file: PathBuf,
     mistakes: Vec<String>,
+    remedies: Vec<Remedy>,
+}
+
+/// What removes a mistake, other than a correction of its key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Remedy {
+    /// The GitHub App has to be made.
+    Setup,
+    /// This process's user may not read the file.
+    Owner(PathBuf),
 }
 
 impl ConfigError {
     pub(crate) fn new(file: &Path, mistakes: Vec<String>) -> Self {
-        Self { file: file.to_owned(), mistakes }
+        Self { file: file.to_owned(), mistakes, remedies: Vec::new() }
+    }
+
+    /// Returns what the operator can do.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        let hints: Vec<String> = self.remedies.iter().map(|remedy| match remedy {
+            Remedy::Setup => format!(
+                "run `ecsrunner setup --config {}` to make a GitHub App: it adds the sections `github` and `webhook`",
+                self.file.display()
+            ),
+            Remedy::Owner(file) => format!("start the server as the user who owns {}", file.display()),
+        }).collect();
+        if hints.is_empty() {
+            return "see docs/configuration.md for every key and a complete example".to_owned();
+        }
+        hints.join("; ")
     }
 }
 
@@ -85,9 +111,6 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Above the ids that distributions give to people and services, below 65534 (nobody).
-const FIRST_UID: u32 = 61_000;
-
 impl Config {
     /// Reads a file and the files it names.
     ///
@@ -95,11 +118,11 @@ impl Config {
     ///
     /// Returns all mistakes at once.
     pub fn read(file: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
-        let mut reader = Reader { file, mistakes: Vec::new(), exposed: Vec::new() };
+        let mut reader = Reader::of(file);
         let config = reader.config(overrides);
         match config {
             Some(config) if reader.mistakes.is_empty() => Ok(config),
-            _ => Err(ConfigError::new(file, reader.mistakes)),
+            _ => Err(reader.error()),
         }
     }
 
@@ -109,11 +132,11 @@ impl Config {
     ///
     /// Returns all mistakes in them at once.
     pub fn rules(file: &Path) -> Result<(Settings, Catalogue), ConfigError> {
-        let mut reader = Reader { file, mistakes: Vec::new(), exposed: Vec::new() };
+        let mut reader = Reader::of(file);
         let rules = reader.rules();
         match rules {
             Some(rules) if reader.mistakes.is_empty() => Ok(rules),
-            _ => Err(ConfigError::new(file, reader.mistakes)),
+            _ => Err(reader.error()),
         }
     }
 }
@@ -121,13 +144,31 @@ impl Config {
 struct Reader<'a> {
     file: &'a Path,
     mistakes: Vec<String>,
+    remedies: Vec<Remedy>,
     exposed: Vec<PathBuf>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn of(file: &'a Path) -> Self {
+        Self { file, mistakes: Vec::new(), remedies: Vec::new(), exposed: Vec::new() }
+    }
+
+    fn error(self) -> ConfigError {
+        ConfigError { file: self.file.to_owned(), mistakes: self.mistakes, remedies: self.remedies }
+    }
+
     fn table(&mut self) -> Option<Table> {
         let opened = File::open(self.file).and_then(|file| Ok((file.metadata()?, io::read_to_string(file)?)));
-        let (metadata, text) = opened.map_err(|error| self.mistake("cannot be read", &error)).ok()?;
+        let (metadata, text) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.mistake("cannot be read", &error);
+                if error.kind() == io::ErrorKind::PermissionDenied {
+                    self.remedies.push(Remedy::Owner(self.file.to_owned()));
+                }
+                return None;
+            }
+        };
         // It says where credentials are sent.
         custody::check_secret(self.file, &metadata)
             .map_err(|error| self.mistake("cannot be trusted", &error))
@@ -137,26 +178,27 @@ impl Reader<'_> {
 
     fn rules(&mut self) -> Option<(Settings, Catalogue)> {
         let mut table = self.table()?;
-        let classes = self.classes(table.remove("classes"));
-        let classes = self.mapped(table.remove("labels"), classes);
+        let classes = self.classes(&mut table);
         for section in ["github", "webhook", "runner", "server"] {
             table.remove(section);
         }
-        let (settings, classes) = (self.settings(table)?, classes?);
+        let (settings, classes) = (ecsrunner_entries::settings(table, &mut self.mistakes)?, classes?);
         self.check_warm(&classes, &settings);
         Some((settings, classes))
     }
 
     fn config(&mut self, overrides: &Overrides) -> Option<Config> {
         let mut table = self.table()?;
-        let classes = self.classes(table.remove("classes"));
-        let classes = self.mapped(table.remove("labels"), classes);
-        let github = self.section::<GitHubEntry>("github", table.remove("github"));
-        let webhook = self
-            .section::<WebhookEntry>("webhook", Some(table.remove("webhook").unwrap_or(Table::new().into())));
-        let runner = self.section::<RunnerEntry>("runner", table.remove("runner"));
+        let classes = self.classes(&mut table);
+        if !table.contains_key("github") {
+            self.remedies.push(Remedy::Setup);
+        }
+        let github = self.section::<GitHubEntry>("github", table.remove("github"), &[]);
+        let webhook = Some(table.remove("webhook").unwrap_or(Table::new().into()));
+        let webhook = self.section::<WebhookEntry>("webhook", webhook, &[]);
+        let runner = self.section::<RunnerEntry>("runner", table.remove("runner"), &["dir"]);
         let hosts = self.hosts(table.remove("server"));
-        let settings = self.settings(table);
+        let settings = ecsrunner_entries::settings(table, &mut self.mistakes);
         if let (Some(classes), Some(settings)) = (&classes, &settings) {
             self.check_warm(classes, settings);
         }
@@ -167,7 +209,10 @@ impl Reader<'_> {
             (Some(api_url), Some(credentials)) => self.client(api_url, &credentials),
             _ => None,
         };
-        let webhook_secrets = self.webhook_secrets(&webhook.unwrap_or_default(), overrides);
+        let webhook_secrets = match (&webhook, &overrides.webhook_secret_file) {
+            (None, None) => Vec::new(),
+            _ => self.webhook_secrets(&webhook.unwrap_or_default(), overrides),
+        };
         let runner = runner.map(|mut runner| {
             runner.dir = self.path(&runner.dir);
             // Tasks see these directories, and files are removed from them, by the paths behind links.
@@ -186,6 +231,7 @@ impl Reader<'_> {
             );
         }
         let runner = runner?;
+        let first_uid = runner.first_uid();
         Some(Config {
             settings: settings?,
             catalogue: classes?,
@@ -195,7 +241,7 @@ impl Reader<'_> {
             runner_dir: runner.dir,
             listener_env: runner.env,
             users: runner.users,
-            first_uid: runner.first_uid.unwrap_or(FIRST_UID),
+            first_uid,
             tasks: runner.tasks,
             docker: runner.docker,
             network: runner.network,
@@ -210,16 +256,27 @@ impl Reader<'_> {
         self.mistakes.push(format!("{key}: {what}"));
     }
 
-    fn section<T: DeserializeOwned>(&mut self, key: &str, value: Option<Value>) -> Option<T> {
+    /// Reads a section that has to be there. `required` are its keys without a default.
+    fn section<T: DeserializeOwned>(
+        &mut self,
+        key: &str,
+        value: Option<Value>,
+        required: &[&str],
+    ) -> Option<T> {
         let Some(value) = value else {
             self.mistake(key, &"this section is missing");
             return None;
         };
-        value.try_into().map_err(|error: toml::de::Error| self.mistake(key, &error.message())).ok()
+        let Value::Table(table) = value else {
+            self.mistake(key, &format_args!("invalid type: {}, a table is expected", value.type_str()));
+            return None;
+        };
+        let least = required.iter().map(|key| ((*key).to_owned(), Value::from("")));
+        ecsrunner_entries::read(key, table, &Table::from_iter(least), &mut self.mistakes).valid()
     }
 
     fn hosts(&mut self, value: Option<Value>) -> Vec<String> {
-        let entry = value.map(|value| self.section::<ServerEntry>("server", Some(value)));
+        let entry = value.map(|value| self.section::<ServerEntry>("server", Some(value), &[]));
         let hosts = entry.flatten().unwrap_or_default().hosts;
         let is_name = |host: &String| {
             !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')

@@ -47,7 +47,9 @@ pub(crate) struct StateDir {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StateDirError {
     /// Another server holds it.
-    #[error("the state directory {0} is in use by another server")]
+    #[error(
+        "the state directory {0} is in use by another server: stop that server, or use another `--state`"
+    )]
     InUse(PathBuf),
     /// A file operation failed.
     #[error("the state directory {path} cannot be used")]

@@ -71,6 +71,15 @@ const MAX_CONNECTIONS: usize = 256;
 /// Open files that are left to the database, tasks and calls to GitHub.
 const FILES_OF_TASKS: usize = 400;
 
+/// The address of [`Options::listen`] cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}")]
+pub struct ListenError {
+    address: SocketAddr,
+    #[source]
+    source: std::io::Error,
+}
+
 /// Serves until SIGTERM or SIGINT. Runners continue; the next start adopts them.
 ///
 /// `ready` gets the address once requests are served.
@@ -153,7 +162,7 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
 
     let listener = TcpListener::bind(options.listen)
         .await
-        .with_context(|| format!("cannot listen on {}", options.listen))?;
+        .map_err(|source| ListenError { address: options.listen, source })?;
     let address = listener.local_addr()?;
 
     let mut services = JoinSet::new();
@@ -296,7 +305,7 @@ fn warn_of_missing_accounts(users: &RunnerUsers) {
         warn!(
             first_uid,
             "runners' user ids have no account: whoami, id -un, ssh, git's default identity and \
-             node's os.userInfo() fail in jobs; name accounts in runner.users instead of runner.first_uid"
+             node's os.userInfo() fail in jobs; set runner.users to the names of accounts"
         );
     }
 }

@@ -17,6 +17,12 @@ pub(crate) struct DemoArguments {
     pub(crate) options: DemoOptions,
 }
 
+/// `--workflow`, and the options that need it. clap does not ask for an option that is excluded by another one.
+const OF_WORKFLOW: [&str; 13] = [
+    "workflow", "action", "actions", "online", "event", "payload", "branch", "base", "tag", "input",
+    "secret", "var", "label",
+];
+
 #[derive(Debug, Args)]
 pub(crate) struct DemoOptions {
     /// Run this workflow file instead of the built-in one
@@ -71,7 +77,7 @@ pub(crate) struct DemoOptions {
     #[arg(long, value_name = "DIR")]
     pub(crate) logs: Option<PathBuf>,
     /// Run N short jobs instead of a workflow (1 to 256)
-    #[arg(long, value_name = "N", conflicts_with = "workflow", value_parser = clap::value_parser!(u32).range(1..=256))]
+    #[arg(long, value_name = "N", conflicts_with_all = OF_WORKFLOW, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) jobs: Option<u32>,
     /// Show each job's summary, with a note about its runner
     #[arg(long)]
@@ -189,7 +195,7 @@ pub(crate) enum DemoCommand {
 #[derive(Debug, Args)]
 pub(crate) struct GithubArguments {
     /// Address to listen on (port 0: any free port)
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = super::address)]
     pub(crate) listen: SocketAddr,
     /// File with a token that the fake accepts with every permission
     #[arg(long, value_name = "FILE")]

@@ -162,7 +162,7 @@ pub(crate) struct ListJobs {
 
 #[derive(Debug, Args)]
 pub(crate) struct JobLogs {
-    /// Job id, or the URL of the job at GitHub
+    /// Job id, the URL of the job at GitHub, or its runner's name or the last 4 characters of it
     pub(crate) job: String,
     /// Repository of the job, if JOB is an id that has no record
     #[arg(long, value_name = "OWNER/NAME")]
@@ -181,7 +181,7 @@ pub(crate) struct JobLogs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RetryJob {
-    /// Job id, or the URL of the job at GitHub
+    /// Job id, the URL of the job at GitHub, or its runner's name or the last 4 characters of it
     pub(crate) job: String,
     #[command(flatten)]
     pub(crate) format: FormatArguments,
@@ -197,7 +197,7 @@ pub(crate) enum ClusterCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct ClusterStatus {
-    /// Cluster name or ARN [default: the deployment's cluster]
+    /// Cluster name or ARN, on AWS only [default: the deployment's cluster]
     pub(crate) cluster: Option<String>,
     #[command(flatten)]
     pub(crate) format: FormatArguments,
@@ -258,7 +258,7 @@ pub(crate) enum RunsCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListRuns {
-    /// Filter by runner: its name, or at least the last 4 characters
+    /// Filter by runner name, or at least its last 4 characters
     #[arg(long, value_name = "RUNNER")]
     pub(crate) runner_id: Option<String>,
     /// Filter by workflow name
@@ -280,7 +280,7 @@ pub(crate) struct ListRuns {
 
 #[derive(Debug, Args)]
 pub(crate) struct WhyArguments {
-    /// Job id, the URL of the job at GitHub, or the name of its runner
+    /// Job id, the URL of the job at GitHub, or its runner's name or the last 4 characters of it
     pub(crate) job: String,
     /// Repository of the job, if JOB is an id that has no record
     #[arg(long, value_name = "OWNER/NAME")]
@@ -313,7 +313,7 @@ impl By {
 
 #[derive(Debug, Args)]
 pub(crate) struct UiArguments {
-    /// Open the page at this job: its id, or its URL at GitHub
+    /// Open the page at this job: its id, its URL at GitHub, or its runner's name
     pub(crate) job: Option<String>,
     /// Port of the page on 127.0.0.1 (0: any free port)
     #[arg(long, value_name = "PORT", default_value_t = 0)]

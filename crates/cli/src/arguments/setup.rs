@@ -38,7 +38,7 @@ pub(crate) struct SetupArguments {
     #[arg(long, value_name = "CODE")]
     pub(crate) code: Option<String>,
     /// Loopback address of the page (port 0: any free port)
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = super::address)]
     pub(crate) listen: SocketAddr,
     /// Print addresses instead of opening a browser
     #[arg(long)]

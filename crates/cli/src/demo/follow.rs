@@ -174,8 +174,8 @@ impl Follower {
         self.done
     }
 
-    /// Cancels the jobs that no runner will serve, once nothing else is left to do. Returns their names and why.
-    pub(super) async fn give_up_unserved(&mut self) -> anyhow::Result<Vec<(String, String)>> {
+    /// Cancels the jobs that no runner will serve, once nothing else is left to do.
+    pub(super) async fn give_up_unserved(&mut self) -> anyhow::Result<()> {
         let refused = |job: &SimJob| {
             let view = self.seen.jobs.get(&job.id)?;
             let reason = view.reason.as_ref();
@@ -190,16 +190,14 @@ impl Follower {
             .iter()
             .filter(|job| !matches!(job.state, JobPhase::Completed | JobPhase::Blocked))
             .collect();
-        let refusals: Option<Vec<(u64, String, String)>> =
-            open.iter().map(|job| Some((job.id, job.name.clone(), refused(job)?))).collect();
-        let mut told = Vec::new();
-        for (id, name, why) in refusals.unwrap_or_default() {
-            if self.seen.unserved.insert(id, why.clone()).is_none() {
+        let refusals: Option<Vec<(u64, String)>> =
+            open.iter().map(|job| Some((job.id, refused(job)?))).collect();
+        for (id, why) in refusals.unwrap_or_default() {
+            if self.seen.unserved.insert(id, why).is_none() {
                 self.github.post(&format!("/_sim/jobs/{id}/cancel")).await?;
-                told.push((name, why));
             }
         }
-        Ok(told)
+        Ok(())
     }
 
     /// Returns the address of the run's page, which shows steps, logs, outputs and annotations as they come.

@@ -23,7 +23,8 @@ pub(crate) fn run(arguments: &GithubArguments) -> Result<(), Failure> {
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(arguments.listen)
             .await
-            .with_context(|| format!("cannot listen on {}", arguments.listen))?;
+            .with_context(|| format!("cannot listen on {}", arguments.listen))
+            .map_err(|error| Failure::from(error).of_listening())?;
         let address = listener.local_addr()?;
         let _told = writeln!(std::io::stdout(), "listening on http://{address}");
         let _told = std::io::stdout().flush();
@@ -33,7 +34,6 @@ pub(crate) fn run(arguments: &GithubArguments) -> Result<(), Failure> {
             _ = tokio::signal::ctrl_c() => {}
             _ = terminate.recv() => {}
         }
-        Ok::<_, anyhow::Error>(())
-    })?;
-    Ok(())
+        Ok(())
+    })
 }

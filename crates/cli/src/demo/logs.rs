@@ -34,7 +34,7 @@ pub(super) async fn save(follower: &Follower, directory: &Path) -> anyhow::Resul
 }
 
 /// Returns a job's name without characters that a file's name cannot have.
-fn file_name(job: &str) -> String {
+pub(super) fn file_name(job: &str) -> String {
     let plain = |c: char| if c.is_alphanumeric() || " -_.()".contains(c) { c } else { '_' };
     let name: String = job.chars().take(MAX_NAME).map(plain).collect();
     let name = name.trim_matches([' ', '.']);

@@ -19,6 +19,9 @@ use crate::output::{clean, clean_but_tabs};
 /// The most jobs that are redrawn in place.
 const MAX_ROWS: usize = 24;
 
+/// The state of a job that no runner serves.
+pub(super) const LEFT_QUEUED: &str = "left queued";
+
 #[derive(Debug)]
 pub(super) struct Progress {
     began: Instant,
@@ -95,8 +98,7 @@ impl Progress {
         let runner = job.runner.as_deref().and_then(|name| seen.runners.get(name));
         match job.state {
             JobStage::Queued | JobStage::Waiting => {
-                let why = job.reason.as_ref().map_or("", |reason| reason.text.as_str());
-                format!("{} {}", job.state.yellow(), cut(why, 40).dimmed())
+                format!("{} {}", job.state.yellow(), cut(reason(job), 40).dimmed())
             }
             JobStage::Completed => {
                 let gone = if runner.is_some_and(RunnerView::is_gone) { ", runner gone" } else { "" };
@@ -107,7 +109,8 @@ impl Progress {
                     format!("{}{}", conclusion.red(), gone.dimmed())
                 }
             }
-            JobStage::InProgress | JobStage::Refused => {
+            JobStage::Refused => format!("{} {}", LEFT_QUEUED.yellow(), cut(reason(job), 40).dimmed()),
+            JobStage::InProgress => {
                 let step = current_step(job, seen).map(|name| cut(&clean(name), 40)).unwrap_or_default();
                 format!("{} {} {}", job.state.cyan(), self.elapsed().dimmed(), step.dimmed())
             }
@@ -119,10 +122,12 @@ impl Progress {
         let elapsed = self.elapsed();
         self.tell_steps(&mut err, seen)?;
         for job in seen.jobs.values() {
-            let mut now = job.state.to_string();
-            if let Some(conclusion) = &job.conclusion {
-                now = format!("{now}: {conclusion}");
-            }
+            let now = match (job.state, &job.conclusion) {
+                // Its cancellation by the demo is no news.
+                (JobStage::Refused, _) => format!("{LEFT_QUEUED}: {}", clean(reason(job))),
+                (state, Some(conclusion)) => format!("{state}: {conclusion}"),
+                (state, None) => state.to_string(),
+            };
             if self.told.get(&job.id) != Some(&now) {
                 writeln!(err, "{elapsed:>8}  {:<28} {now}", cut(&job.name, 28))?;
                 self.told.insert(job.id, now);
@@ -178,6 +183,11 @@ fn current_step<'a>(job: &JobView, seen: &'a Seen) -> Option<&'a str> {
 /// Returns the jobs that ended without a runner. The server does not know them.
 fn ended_alone(seen: &Seen) -> Vec<&SimJob> {
     seen.run.iter().filter(|job| job.conclusion.is_some() && !seen.jobs.contains_key(&job.id)).collect()
+}
+
+/// Returns why a job waits or is not served.
+fn reason(job: &JobView) -> &str {
+    job.reason.as_ref().map_or("", |reason| reason.text.as_str())
 }
 
 fn mark(job: &JobView) -> &'static str {

@@ -3,19 +3,22 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use anyhow::anyhow;
 use ecsrunner_api::runner::RunnerView;
 use ecsrunner_core::records::job::JobStage;
 use ecsrunner_core::wire::job::Conclusion;
 use ecsrunner_demo::testbed::Testbed;
 use ecsrunner_local::left::Left as LeftOnMachine;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::follow::{Seen, SimJob};
-use super::summary;
-use crate::output::{clean, clean_lines, print};
+use super::progress::LEFT_QUEUED;
+use super::{logs, summary};
+use crate::exit::Failure;
+use crate::output::{
+    Rows, between, clean, clean_lines, or_none, print, short, span, span_or_none, usd, usd_or_none,
+};
 
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
@@ -101,15 +104,21 @@ impl Report {
     }
 
     /// Returns what failed.
-    pub(super) fn fault(&self) -> Option<String> {
-        let unserved: Vec<String> = self
-            .jobs
-            .iter()
-            .filter_map(|job| Some(format!("{}: {}", job.name, job.left_queued.as_ref()?)))
-            .collect();
-        if !unserved.is_empty() {
-            return Some(format!("left queued: {}", unserved.join("; ")));
+    pub(super) fn fault(&self) -> Option<Failure> {
+        let unserved = self.jobs.iter().filter(|job| job.left_queued.is_some()).count();
+        if unserved > 0 {
+            let were = if unserved == 1 { "job was" } else { "jobs were" };
+            let failure = Failure::from(anyhow!("{unserved} {were} {LEFT_QUEUED}"));
+            return Some(
+                failure
+                    .hint("the result says why; `--label LABEL=CLASS` has a class serve jobs with a label"),
+            );
         }
+        self.failed().map(|fault| anyhow!(fault).into())
+    }
+
+    /// Returns what failed of the jobs that were served, and of the demo itself.
+    fn failed(&self) -> Option<String> {
         let failed: Vec<&str> = self
             .jobs
             .iter()
@@ -139,9 +148,9 @@ impl Report {
             print(&format!("{}\n", serde_json::to_string_pretty(self)?))?;
             return Ok(());
         }
-        print(&format!("{}\n\n", self.table()))?;
+        print(&format!("{}\n", self.table().text(true)))?;
         if let Some(directory) = self.jobs.iter().find_map(|job| job.log.as_deref()?.parent()) {
-            print(&format!("logs in {}\n\n", directory.display()))?;
+            print(&format!("logs in {}, named after their jobs\n\n", directory.display()))?;
         }
         if !self.notes.is_empty() {
             print(&format!("{}\n\n", self.notes.join("\n")))?;
@@ -160,10 +169,11 @@ impl Report {
         let total: f64 = self.jobs.iter().filter_map(|job| job.cost_usd).sum();
         let median = self.webhook_to_agent_ms.p50.map_or("—".to_owned(), |ms| format!("{ms:.0} ms"));
         print(&format!(
-            "{} {}; ${total:.4} at Fargate list prices; webhook to agent {median} (median); \
+            "{} {}; {} at Fargate list prices; webhook to agent {median} (median); \
              left: {} processes, {} registrations, {} boot items, {} open records\n",
             self.jobs.len(),
             if self.jobs.len() == 1 { "job" } else { "jobs" },
+            usd(total),
             self.left.processes,
             self.left.registrations,
             self.left.boot_items,
@@ -172,47 +182,39 @@ impl Report {
         Ok(())
     }
 
-    fn table(&self) -> Table {
-        let mut table = Table::new();
-        table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-        let has_logs = self.jobs.iter().any(|job| job.log.is_some());
-        let header = ["JOB", "CLASS", "RUNNER", "QUEUED", "STARTED", "COMPLETED", "RESULT", "COST"];
-        table.set_header(header.into_iter().chain(has_logs.then_some("LOG")));
+    fn table(&self) -> Rows {
+        let has_logs = self.jobs.iter().any(|job| job.log.is_some() && !job.has_log_of_its_name());
+        let header = ["JOB", "CLASS", "RUNNER", "QUEUED AT>", "WAITED>", "RAN>", "RESULT", "COST>"];
+        let mut table = Rows::new(header.into_iter().chain(has_logs.then_some("LOG")).collect::<Vec<_>>());
         let began = self.jobs.iter().filter_map(|job| job.queued_at).min();
         for job in &self.jobs {
-            let after = |at: Option<Timestamp>, from: Option<Timestamp>| match (at, from) {
-                (Some(at), Some(from)) => format!("+{:.2} s", seconds(at.duration_since(from))),
-                _ => "—".to_owned(),
-            };
             let result = match (&job.left_queued, &job.conclusion) {
-                (Some(_), _) => "left queued".to_owned(),
-                (None, Some(conclusion)) => conclusion.to_string(),
-                (None, None) => "—".to_owned(),
+                (Some(_), _) => LEFT_QUEUED.to_owned(),
+                (None, conclusion) => or_none(conclusion.as_ref().map(Conclusion::as_str)),
             };
-            let log = job.log.as_deref().and_then(Path::file_name);
-            let log = log.map_or_else(|| "—".to_owned(), |name| name.to_string_lossy().into_owned());
+            let log = job.log.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy());
+            let queued_at = between(began, job.queued_at).map(|after| format!("+{}", span(after)));
             let row = [
                 job.name.clone(),
-                job.class.clone().unwrap_or_else(|| "—".to_owned()),
-                // The last characters of the ULID differ between runners of one demo.
-                job.runner.as_deref().map_or_else(
-                    || "—".to_owned(),
-                    |name| format!("…{}", &name[name.len().saturating_sub(8)..]),
-                ),
-                after(job.queued_at, began),
-                after(job.started_at, job.queued_at),
-                after(job.completed_at, job.started_at),
+                or_none(job.class.as_deref()),
+                or_none(job.runner.as_deref().map(|name| short(name, true)).as_deref()),
+                or_none(queued_at.as_deref()),
+                span_or_none(between(job.queued_at, job.started_at)),
+                span_or_none(between(job.started_at, job.completed_at)),
                 result,
-                job.cost_usd.map_or_else(|| "—".to_owned(), |usd| format!("${usd:.4}")),
+                usd_or_none(job.cost_usd),
             ];
-            table.add_row(row.into_iter().chain(has_logs.then_some(log)));
-        }
-        for column in [3, 4, 5, 7] {
-            if let Some(column) = table.column_mut(column) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
+            table.add(row.into_iter().chain(has_logs.then(|| or_none(log.as_deref()))).collect::<Vec<_>>());
         }
         table
+    }
+}
+
+impl ReportedJob {
+    /// Whether the name of its log says nothing more than its own.
+    fn has_log_of_its_name(&self) -> bool {
+        let log = self.log.as_deref().and_then(Path::file_stem);
+        log.is_some_and(|log| log == logs::file_name(&self.name).as_str())
     }
 }
 
@@ -223,10 +225,6 @@ fn is_harmless(conclusion: &Conclusion) -> bool {
         Conclusion::Other(word) => word.as_ref() == "neutral",
         Conclusion::Failure | Conclusion::Cancelled => false,
     }
-}
-
-fn seconds(duration: SignedDuration) -> f64 {
-    duration.as_secs_f64()
 }
 
 fn reported(job: &SimJob, seen: &Seen, log: Option<PathBuf>) -> ReportedJob {

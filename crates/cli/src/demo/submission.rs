@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::actions::{self, Place};
+use super::advice::advice;
 use super::changes::Changes;
 use super::files;
 use super::progress::Progress;
@@ -121,13 +122,13 @@ impl Submission {
         let answer = github.post(path, &body).await?;
         if answer.status() == reqwest::StatusCode::UNPROCESSABLE_ENTITY {
             let Problems { messages } = answer.json().await?;
-            let hint = match self {
-                Self::Workflow(workflow) if workflow.executor == Executor::StandIn => {
-                    "the stand-in runner evaluates no expressions of steps; use `--runner-dir DIR` to execute the steps \
-                     with the official runner"
+            let (root, can_do_more) = match self {
+                Self::Workflow(workflow) => {
+                    (workflow.root.as_deref(), workflow.executor == Executor::StandIn)
                 }
-                _ => "`ecsrunner demo --help` lists what can be given with a workflow",
+                Self::Jobs(_) => (None, false),
             };
+            let hint = advice(&messages, root, can_do_more);
             return Err(Failure::usage(Refused { messages }).hint(hint));
         }
         let Submitted { run_id, notes } = answer.error_for_status()?.json().await?;

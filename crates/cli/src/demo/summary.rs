@@ -3,6 +3,7 @@
 use ecsrunner_core::wire::job::Conclusion;
 
 use super::follow::{Seen, SimAnnotation, SimJob};
+use super::progress::LEFT_QUEUED;
 use crate::output::clean;
 
 /// Returns the lines below the table of jobs.
@@ -10,7 +11,7 @@ pub(super) fn lines(seen: &Seen) -> Vec<String> {
     let mut lines = Vec::new();
     for job in &seen.run {
         if let Some(why) = seen.unserved.get(&job.id) {
-            lines.push(format!("{}: left queued: {}", clean(&job.name), clean(why)));
+            lines.push(format!("{}: {LEFT_QUEUED}: {}", clean(&job.name), clean(why)));
         }
         lines.extend(unusual_steps(job));
         lines.extend(job.outputs.iter().map(|(name, value)| {

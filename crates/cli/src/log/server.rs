@@ -11,7 +11,7 @@ use crate::output;
 pub(crate) fn init() {
     let talk = output::talk();
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter(talk, ["warn", "info", "debug", "trace"]))
+        .with_env_filter(filter(talk, ["error", "info", "debug", "trace"]))
         .with_writer(io::stderr)
         .with_target(false);
     if io::stderr().is_terminal() {

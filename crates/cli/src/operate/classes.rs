@@ -1,6 +1,5 @@
 //! `ecsrunner classes` and `list-class-sizes`.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
@@ -8,9 +7,10 @@ use anyhow::{Context, anyhow};
 use ecsrunner_api::budget::{BudgetOf, BudgetView};
 use ecsrunner_api::class::{ClassBudgetView, ClassView};
 use ecsrunner_core::rules::budget::Usd;
-use ecsrunner_core::rules::class::{Catalogue, ClassEntry, ClassError, Compute};
+use ecsrunner_core::rules::class::{Catalogue, ClassError, Compute};
 use ecsrunner_core::rules::cost::PRICES_AS_OF;
 use ecsrunner_core::rules::service::Place;
+use ecsrunner_entries as entries;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -55,7 +55,9 @@ pub(super) fn check(arguments: &CheckClasses) -> Result<(), Failure> {
         }
     }
     for mistake in catalogue.iter().filter_map(|class| class.unfit_docker(Place::Ecs)) {
-        say(&format!("only on one machine: {mistake}"));
+        let text = mistake.to_string();
+        let (class, why) = text.split_once(": ").unwrap_or(("a class", &text));
+        say(&format!("{class} is valid on one machine only: {why}"));
     }
     for class in catalogue.iter() {
         let containers = class.services.iter().filter(|(_, service)| service.process.is_none());
@@ -74,25 +76,27 @@ pub(super) fn check(arguments: &CheckClasses) -> Result<(), Failure> {
 
 /// Returns the valid classes of a file, and every mistake in it.
 pub(super) fn catalogue(file: &Path) -> Result<(Catalogue, Vec<String>), Failure> {
-    let classes: BTreeMap<String, Value> = serde_json::from_str(&read(file)?)
-        .with_context(|| format!("{} is not a JSON object of classes by name", file.display()))
-        .map_err(Failure::usage)?;
+    let classes: serde_json::Map<String, Value> = serde_json::from_str(&read(file)?)
+        .with_context(|| format!("{} is not a JSON object of classes by name (HCL is not read)", name(file)))
+        .map_err(|error| {
+            Failure::usage(error).hint(
+                "keep the classes in a JSON file, and write `runner_class_sizes = jsondecode(file(\"classes.json\"))`",
+            )
+        })?;
+    let classes = classes.into_iter().map(|(class, entry)| (class, entries::of_json(entry))).collect();
     let mut mistakes = Vec::new();
-    let mut entries: BTreeMap<String, ClassEntry> = BTreeMap::new();
-    for (class, entry) in classes {
-        match serde_json::from_value(entry) {
-            Ok(entry) => drop(entries.insert(class, entry)),
-            Err(error) => mistakes.push(format!("class `{class}`: {error}")),
-        }
-    }
-    let (catalogue, errors) = Catalogue::read(&entries);
-    mistakes.extend(errors.iter().map(ToString::to_string));
+    let catalogue = entries::classes("", classes, &mut mistakes);
     Ok((catalogue, mistakes))
+}
+
+/// Names a file in a message.
+fn name(file: &Path) -> String {
+    if file.as_os_str() == "-" { "standard input".to_owned() } else { file.display().to_string() }
 }
 
 /// Returns an error that lists every mistake in a file.
 pub(super) fn mistaken(file: &Path, mistakes: &[String]) -> Failure {
-    let (name, count) = (file.display(), mistakes.len());
+    let (name, count) = (name(file), mistakes.len());
     let plural = if count == 1 { "mistake" } else { "mistakes" };
     Failure::usage(anyhow!("{name} has {count} {plural}:\n  {}", mistakes.join("\n  ")))
 }
@@ -105,7 +109,7 @@ pub(super) fn read(file: &Path) -> Result<String, Failure> {
     } else {
         std::fs::read_to_string(file)
     };
-    read.with_context(|| format!("{} cannot be read", file.display())).map_err(Failure::usage)
+    read.with_context(|| format!("{} cannot be read", name(file))).map_err(Failure::usage)
 }
 
 fn show(classes: Vec<ClassView>, budgets: Vec<BudgetView>, json: bool) -> Result<(), Failure> {
@@ -145,7 +149,7 @@ fn text(classes: &[ClassView], for_people: bool) -> String {
         "DISK>",
         "ARCH",
         "CAPACITY",
-        "MOST>",
+        "MAX RUNNERS>",
         "PER HOUR>",
         "LABELS",
         "WARM>",
@@ -154,7 +158,7 @@ fn text(classes: &[ClassView], for_people: bool) -> String {
     for class in classes {
         let own = class.labels.iter().filter(|label| !is_built_in(label));
         let own = own.map(String::as_str).collect::<Vec<_>>().join(", ");
-        let star = if for_people && class.default { "*" } else { "" };
+        let star = if for_people && class.default { " *" } else { "" };
         let spot = class.capacity.starts_with("spot");
         rows.add([
             format!("{}{star}", class.name),

@@ -5,6 +5,7 @@ mod aws;
 
 use std::collections::BTreeMap;
 
+use anyhow::anyhow;
 use ecsrunner_api::class::ClassView;
 use ecsrunner_api::runner::RunnerView;
 use ecsrunner_aws::task::TaskInfo;
@@ -61,6 +62,10 @@ struct Limit {
 
 pub(super) async fn status(arguments: &ClusterStatus) -> Result<(), Failure> {
     let deployment = Deployment::connect(&arguments.target).await?;
+    if let (Deployment::Local(_), Some(cluster)) = (&deployment, &arguments.cluster) {
+        return Err(Failure::usage(anyhow!("a local server has no cluster: CLUSTER is `{cluster}`"))
+            .hint("omit CLUSTER"));
+    }
     let status = deployment.status().await?;
     let mut runners = deployment.runners(&Query::default().open()).await?;
     // A warm task that a runner took over is listed until that is gone.
@@ -172,18 +177,18 @@ impl Group {
 
 impl Document {
     fn text(&self, for_people: bool) -> String {
-        let mut runners = Rows::new(["CLASS", "RUNNER IS", "TASK IS", "CAPACITY", "RUNNERS>", "VCPU>"]);
+        // On one machine there are no states of ECS and no capacity providers. Lines for programs have all columns.
+        let has_ecs = !for_people || self.cluster.is_some();
+        let of_ecs = ["TASK STATE", "CAPACITY"].into_iter().filter(|_| has_ecs);
+        let header = ["CLASS", "RUNNER STATE"].into_iter().chain(of_ecs).chain(["RUNNERS>", "VCPU>"]);
+        let mut runners = Rows::new(header.collect::<Vec<_>>());
         for group in &self.runners {
-            runners.add([
-                group.class.clone(),
-                group.state.to_string(),
-                or_none(group.task_status.as_deref()),
-                group.capacity_provider.clone(),
-                group.runners.to_string(),
-                group.vcpus.to_string(),
-            ]);
+            let of_ecs = [or_none(group.task_status.as_deref()), group.capacity_provider.clone()];
+            let row = [group.class.clone(), group.state.to_string()];
+            let row = row.into_iter().chain(of_ecs.into_iter().filter(|_| has_ecs));
+            runners.add(row.chain([group.runners.to_string(), group.vcpus.to_string()]).collect::<Vec<_>>());
         }
-        let mut limits = Rows::new(["LIMIT", "IN USE>", "OF>", "UNIT", "SET BY"]);
+        let mut limits = Rows::new(["LIMIT OF", "IN USE>", "LIMIT>", "UNIT", "SET BY"]);
         for limit in &self.limits {
             limits.add([
                 limit.name.clone(),
@@ -214,5 +219,64 @@ impl Document {
             self.deployment,
             cluster.unwrap_or_default()
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(cluster: Option<Cluster>) -> Document {
+        let group = Group {
+            class: "small".to_owned(),
+            state: RunnerStage::Busy,
+            task_status: cluster.is_some().then(|| "RUNNING".to_owned()),
+            capacity_provider: "FARGATE".to_owned(),
+            runners: 2,
+            vcpus: 1.0,
+        };
+        let limit = Limit {
+            name: "runners".to_owned(),
+            unit: "runners",
+            in_use: 2.0,
+            limit: Some(8.0),
+            set_by: "max_runners".to_owned(),
+        };
+        Document {
+            deployment: "ci".to_owned(),
+            paused: false,
+            cluster,
+            runners: vec![group],
+            limits: vec![limit],
+        }
+    }
+
+    #[test]
+    fn one_machine_has_nothing_of_ecs() {
+        insta::assert_snapshot!(document(None).text(true), @"
+        deployment ci: launches are enabled
+
+        CLASS  RUNNER STATE  RUNNERS  VCPU
+        small  busy                2     1
+
+        LIMIT OF  IN USE  LIMIT  UNIT     SET BY
+        runners        2      8  runners  max_runners
+        ");
+        // Columns for programs are always the same.
+        assert!(document(None).text(false).starts_with("small\tbusy\t—\tFARGATE\t2\t1\n"));
+    }
+
+    #[test]
+    fn a_cluster_has_states_of_tasks_and_capacity() {
+        let cluster = Cluster {
+            name: "ci".to_owned(),
+            status: "ACTIVE".to_owned(),
+            capacity_providers: vec!["FARGATE".to_owned()],
+            running_tasks: 2,
+            pending_tasks: 0,
+        };
+        let text = document(Some(cluster)).text(true);
+        assert!(text.contains("CLASS  RUNNER STATE  TASK STATE  CAPACITY  RUNNERS  VCPU\n"), "{text}");
+        assert!(text.contains("small  busy          RUNNING     FARGATE         2     1\n"), "{text}");
     }
 }

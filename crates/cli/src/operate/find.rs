@@ -16,13 +16,19 @@ const NEAREST: usize = 3;
 
 /// Returns the runner with this name, or the only one whose name ends with this text.
 pub(super) async fn runner(deployment: &Deployment, text: &str) -> Result<RunnerView, Failure> {
+    if text.chars().count() < FEWEST {
+        return Err(Failure::usage(anyhow!(
+            "`{text}` is too short: a runner's name, or at least its last {FEWEST} characters, is expected"
+        ))
+        .hint("run `ecsrunner runners list` to list the runners"));
+    }
     if TaskName::parse(text).is_ok()
         && let Some(runner) = deployment.runner(text).await?
     {
         return Ok(runner);
     }
     let runners = deployment.runners(&Query { limit: Some(SOUGHT), ..Query::default() }).await?;
-    let ends = |runner: &&RunnerView| text.len() >= FEWEST && runner.name.ends_with(text);
+    let ends = |runner: &&RunnerView| runner.name.ends_with(text);
     let mut found: Vec<&RunnerView> = runners.iter().filter(ends).collect();
     match found.len() {
         1 => Ok(found.remove(0).clone()),
@@ -65,33 +71,63 @@ pub(super) struct Named {
     pub(super) repository: Option<Repository>,
 }
 
-/// Returns the job that a runner executes, or executed.
-pub(super) async fn job_of_runner(
-    deployment: &Deployment,
-    name: Option<&RunnerName>,
-) -> Result<Named, Failure> {
-    let text = name.map(RunnerName::as_str).unwrap_or_default();
-    let runner = runner(deployment, text).await?;
-    match runner.job {
-        Some(job) => Ok(Named { id: JobId::new(job), repository: None }),
-        None => Err(Failure::not_found(anyhow!("runner `{text}` has executed no job that is known"))
-            .hint(format!("run `ecsrunner runners details {text}` to see what it did"))),
+/// What an argument for a job names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Asked {
+    Job(Named),
+    /// The name of a job's runner, or its end, as lists show it.
+    OfRunner(String),
+}
+
+impl Asked {
+    /// Parses a job's id, its URL at GitHub, or the name of its runner.
+    pub(super) fn parse(text: &str) -> Result<Self, Failure> {
+        match job(text) {
+            Some(job) => Ok(Self::Job(job)),
+            None if RunnerName::parse(text).is_ok() || is_end_of_runner(text) => {
+                Ok(Self::OfRunner(text.to_owned()))
+            }
+            None => Err(Failure::usage(anyhow!(
+                "`{text}` is neither a job id, the URL of a job, nor a runner's name or at least its last {FEWEST} characters"
+            ))
+            .hint(
+                "use the URL of the job's page, such as https://github.com/OWNER/NAME/actions/runs/RUN/job/ID",
+            )),
+        }
+    }
+
+    /// Returns the job: a runner's is the one that it executes, or executed.
+    pub(super) async fn job(self, deployment: &Deployment) -> Result<Named, Failure> {
+        let text = match self {
+            Self::Job(named) => return Ok(named),
+            Self::OfRunner(text) => text,
+        };
+        let runner = runner(deployment, &text).await?;
+        match runner.job {
+            Some(job) => Ok(Named { id: JobId::new(job), repository: None }),
+            None => Err(Failure::not_found(anyhow!("runner `{text}` has executed no job that is known"))
+                .hint(format!("run `ecsrunner runners details {text}` to see what it did"))),
+        }
     }
 }
 
+/// Whether a text can be the end of a runner's name, which is a ULID in lower case.
+fn is_end_of_runner(text: &str) -> bool {
+    let is_of_name = |b: u8| b.is_ascii_digit() || b.is_ascii_lowercase() || b == b'-';
+    let ulid = text.rsplit('-').next().unwrap_or_default();
+    // Crockford's base 32.
+    let is_of_ulid = |b: u8| b.is_ascii_alphanumeric() && !b"ilou".contains(&b);
+    text.len() >= FEWEST && text.bytes().all(is_of_name) && !ulid.is_empty() && ulid.bytes().all(is_of_ulid)
+}
+
 /// Parses a job's id or its URL at GitHub.
-pub(super) fn job(text: &str) -> Result<Named, Failure> {
+fn job(text: &str) -> Option<Named> {
     let last = text.split(['?', '#']).next().unwrap_or(text).trim_end_matches('/');
     let (path, id) = match last.rsplit_once("/job/").or_else(|| last.rsplit_once("/jobs/")) {
         Some((path, id)) => (path, id),
         None => ("", last),
     };
-    let id = id.parse().map(JobId::new).map_err(|_| {
-        Failure::usage(anyhow!("`{text}` is neither a job id nor the URL of a job")).hint(
-            "use the URL of the job's page, such as https://github.com/OWNER/NAME/actions/runs/RUN/job/ID",
-        )
-    })?;
-    Ok(Named { id, repository: repository_of(path) })
+    Some(Named { id: JobId::new(id.parse().ok()?), repository: repository_of(path) })
 }
 
 /// Returns the repository in `https://HOST/[repos/]OWNER/NAME/actions…`.
@@ -124,10 +160,25 @@ mod tests {
             "https://api.github.com/repos/acme/app/actions/jobs/42",
         ] {
             let repository = text.contains("acme").then(|| Repository::parse("acme/app").unwrap());
-            assert_eq!(job(text).unwrap(), Named { id: JobId::new(42), repository }, "{text}");
+            let named = Named { id: JobId::new(42), repository };
+            assert_eq!(Asked::parse(text).unwrap(), Asked::Job(named), "{text}");
         }
-        for text in ["", "build", "https://github.com/acme/app/actions/runs/7", "-1"] {
-            assert!(job(text).is_err(), "{text}");
+        for text in
+            ["", "build", "https://github.com/acme/app/actions/runs/7", "-1", "e", "abc", "no-such-job"]
+        {
+            assert!(Asked::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_job_is_named_by_its_runner_too() {
+        for text in [
+            "ge0w",
+            "69g5fav0",
+            "abcdefg234-01arz3ndektsv4rrffq69g5fav",
+            "ecsr-ci-abcdefg234-01arz3ndektsv4rrffq69g5fav",
+        ] {
+            assert_eq!(Asked::parse(text).unwrap(), Asked::OfRunner(text.to_owned()));
         }
     }
 }

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use owo_colors::OwoColorize;
 use serde::Serialize;
 
+use super::find::Asked;
 use super::{credentials, find};
 use crate::arguments::JobLogs;
 use crate::deployment::Deployment;
@@ -35,8 +36,9 @@ struct JsonLine<'a> {
 }
 
 pub(super) async fn print_log(arguments: &JobLogs) -> Result<(), Failure> {
-    let named = find::job(&arguments.job)?;
+    let asked = Asked::parse(&arguments.job)?;
     let deployment = Deployment::connect(&arguments.target).await?;
+    let named = asked.job(&deployment).await?;
     let repository = match arguments.repository.clone().or(named.repository) {
         Some(repository) => repository,
         None => recorded_repository(&deployment, named.id).await?,

@@ -1,13 +1,14 @@
 //! `ecsrunner jobs list`.
 
 use ecsrunner_api::job::JobView;
+use ecsrunner_core::wire::job::Conclusion;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::arguments::ListJobs;
 use crate::deployment::{Deployment, Query, State};
 use crate::exit::Failure;
-use crate::output::{self, NONE, Rows, between, or_none, print, span_or_none};
+use crate::output::{self, Rows, between, or_none, print, span_or_none};
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -32,8 +33,9 @@ fn text(jobs: &[JobView], for_people: bool, now: Timestamp) -> String {
     if for_people && jobs.is_empty() {
         return "no jobs\n".to_owned();
     }
-    let mut rows = Rows::new(["JOB", "STATE", "REPOSITORY", "NAME", "CLASS", "SINCE>", "RESULT OR REASON"]);
+    let mut rows = Rows::new(["JOB", "STATE", "REPOSITORY", "NAME", "CLASS", "SINCE>", "RESULT"]);
     for job in jobs {
+        let reason = job.reason.as_ref().map(|reason| reason.text.as_str());
         rows.add([
             job.id.to_string(),
             job.state.to_string(),
@@ -41,18 +43,10 @@ fn text(jobs: &[JobView], for_people: bool, now: Timestamp) -> String {
             job.name.clone(),
             or_none(job.class.as_deref()),
             span_or_none(between(job.timeline.last().map(|stage| stage.at), Some(now))),
-            outcome(job),
+            // People get the reason below the row.
+            or_none(reason.filter(|_| !for_people).or(job.conclusion.as_ref().map(Conclusion::as_str))),
         ]);
+        reason.iter().for_each(|reason| rows.note(reason));
     }
     rows.text(for_people)
-}
-
-/// Returns the conclusion, or the reason why the job waits or was refused.
-fn outcome(job: &JobView) -> String {
-    match (&job.conclusion, &job.reason) {
-        // For a refused job, the reason matters more than its conclusion on another runner.
-        (_, Some(reason)) => reason.text.clone(),
-        (Some(conclusion), None) => conclusion.to_string(),
-        (None, None) => NONE.to_owned(),
-    }
 }

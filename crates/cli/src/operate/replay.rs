@@ -12,10 +12,11 @@ mod told;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
-use ecsrunner_core::rules::settings::{Settings, SettingsEntry};
 use ecsrunner_core::wire::event::Event;
 use ecsrunner_engine::Ruleset;
+use ecsrunner_entries as entries;
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::classes;
 use crate::arguments::ReplayArguments;
@@ -77,13 +78,13 @@ fn rules_of_parameters(settings_file: &Path, classes_file: &Path) -> Result<Rule
     for mistake in mistakes {
         say(&format!("{}: {}", classes_file.display(), clean(&mistake)));
     }
-    let entry: SettingsEntry = serde_json::from_str(&classes::read(settings_file)?)
-        .with_context(|| format!("{} contains no settings", settings_file.display()))
+    let table: serde_json::Map<String, Value> = serde_json::from_str(&classes::read(settings_file)?)
+        .with_context(|| format!("{} is not a JSON object of settings", settings_file.display()))
         .map_err(Failure::usage)?;
-    let settings = Settings::read(&entry).map_err(|errors| {
-        let mistakes: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        classes::mistaken(settings_file, &mistakes)
-    })?;
+    let table = table.into_iter().map(|(key, value)| (key, entries::of_json(value))).collect();
+    let mut mistakes = Vec::new();
+    let settings =
+        entries::settings(table, &mut mistakes).ok_or_else(|| classes::mistaken(settings_file, &mistakes))?;
     Ok(Ruleset { settings, catalogue, subnets: Vec::new(), images: None })
 }
 

@@ -9,7 +9,7 @@ use ecsrunner_core::id::{JobId, Repository};
 use ecsrunner_core::records::job::JobStage;
 use serde::Serialize;
 
-use super::find;
+use super::find::{self, Asked};
 use crate::arguments::RetryJob;
 use crate::deployment::{Deployment, github};
 use crate::exit::Failure;
@@ -22,8 +22,9 @@ struct Document {
 }
 
 pub(super) async fn retry(arguments: &RetryJob) -> Result<(), Failure> {
-    let id = find::job(&arguments.job)?.id;
+    let asked = Asked::parse(&arguments.job)?;
     let deployment = Deployment::connect(&arguments.target).await?;
+    let id = asked.job(&deployment).await?.id;
     let retried = perform(&deployment, id).await?;
     if arguments.format.json {
         output::print_json(&Document { job: id.get(), retried })?;

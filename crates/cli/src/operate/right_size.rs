@@ -66,10 +66,10 @@ fn text(rows: &[RightSizeRow], catalogue: &Catalogue, since: Timestamp, for_peop
     if for_people {
         text += &format!(
             "\nsince {since:.0}, at list prices of us-east-1 of {PRICES_AS_OF}; CPU, memory and disk are the 50th and the 95th\n\
-             percentile of what runs used\n\
+             percentile of what jobs used\n\
              A class fits if the 95th percentile of CPU is at most {CPU_PERCENT} % of its vCPUs, and that of memory and disk at most\n\
              {STORAGE_PERCENT} % of what it has. Jobs that were at the limit of their CPUs in more than {THROTTLED_PERCENT} % of the time get no fewer,\n\
-             and those that ran out of memory get more. Savings count each run as long as it can take with fewer CPUs.\n"
+             and those that ran out of memory get more. Savings count each job as long as it can take with fewer CPUs.\n"
         );
     }
     text
@@ -79,7 +79,7 @@ fn table(rows: &[RightSizeRow], catalogue: &Catalogue, for_people: bool) -> Rows
     let mut table = Rows::new([
         "CLASS",
         "REPOSITORY",
-        "RUNS>",
+        "JOBS>",
         "OOM>",
         "CPU",
         "MEMORY",
@@ -126,7 +126,7 @@ fn mib(bytes: f64) -> String {
 fn words(row: &RightSizeRow) -> String {
     let fit = |class: &String| row.fits.iter().find(|fit| fit.class == *class);
     match &row.advice {
-        Advice::TooFewRuns { runs, needed } => format!("too few runs ({runs} of {needed})"),
+        Advice::TooFewRuns { runs, needed } => format!("too few jobs ({runs} of {needed})"),
         Advice::Keep => "keep".to_owned(),
         Advice::Save { class } => fit(class).map_or_else(String::new, |fit| {
             #[expect(clippy::cast_possible_truncation, reason = "a job takes days at most")]
@@ -206,7 +206,7 @@ mod tests {
         let (small, large) = (of(" of 1", " of 2048 MiB"), of(" of 4", " of 8192 MiB"));
         let expected = [
             format!("large\t(all)\t{large}\tsmall saves $1.5000 (75 %); jobs may take 12s longer"),
-            format!("large\tacme/app\t{large}\ttoo few runs (7 of 20)"),
+            format!("large\tacme/app\t{large}\ttoo few jobs (7 of 20)"),
             format!("small\t(all)\t{small}\ttoo small: large fits and costs $0.5000 more"),
             format!("small\tacme/app\t{small}\ttoo small: no class fits"),
             format!("small\tacme/lib\t{small}\tkeep"),

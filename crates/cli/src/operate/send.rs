@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use aws_lc_rs::hmac;
 use ecsrunner_core::wire::webhook::MAX_BODY_BYTES;
+use reqwest::StatusCode;
 
 use crate::arguments::SendWebhook;
 use crate::exit::Failure;
@@ -46,7 +47,25 @@ pub(super) async fn send(arguments: &SendWebhook) -> Result<(), Failure> {
     if status.is_success() {
         Ok(())
     } else {
-        Err(anyhow!("{} answered {status} to delivery {delivery}", arguments.url).into())
+        let failure = Failure::from(anyhow!("{} answered {status} to delivery {delivery}", arguments.url));
+        Err(match advice(status) {
+            Some(advice) => failure.hint(advice),
+            None => failure,
+        })
+    }
+}
+
+/// Returns what to do about an answer.
+fn advice(status: StatusCode) -> Option<&'static str> {
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            Some("compare `--secret-file` with the webhook's secret of the deployment")
+        }
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+            Some("correct `--url`: the path of a local server is `/webhook`")
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => Some("send a smaller payload: those of jobs have 7 to 12 KB"),
+        _ => None,
     }
 }
 

@@ -5,7 +5,7 @@ mod backend;
 
 use std::io::Write as _;
 
-use super::find;
+use super::find::{self, Asked};
 use crate::arguments::UiArguments;
 use crate::browser::{self, Opened};
 use crate::deployment::Deployment;
@@ -14,8 +14,12 @@ use crate::output::{call, print, say};
 
 /// Shows the page until Ctrl-C.
 pub(super) async fn ui(arguments: &UiArguments) -> Result<(), Failure> {
-    let job = arguments.job.as_deref().map(find::job).transpose()?;
+    let asked = arguments.job.as_deref().map(Asked::parse).transpose()?;
     let deployment = Deployment::connect(&arguments.target).await?;
+    let job = match asked {
+        Some(asked) => Some(asked.job(&deployment).await?),
+        None => None,
+    };
     if let Some(job) = &job
         && deployment.job(job.id.get()).await?.is_none()
     {

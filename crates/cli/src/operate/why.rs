@@ -12,7 +12,6 @@ use ecsrunner_api::reason::ReasonView;
 use ecsrunner_api::runner::RunnerView;
 use ecsrunner_aws::task::TaskInfo;
 use ecsrunner_core::decide::rerun::note;
-use ecsrunner_core::id::RunnerName;
 use ecsrunner_core::reason::Code;
 use ecsrunner_core::records::job::JobStage;
 use ecsrunner_core::records::runner::EndingKind;
@@ -20,7 +19,8 @@ use ecsrunner_github::operator::Delivered;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::{advice, find, runs};
+use super::find::Asked;
+use super::{advice, runs};
 use crate::arguments::WhyArguments;
 use crate::deployment::{Deployment, Pages, Query};
 use crate::exit::Failure;
@@ -52,13 +52,9 @@ struct Answer {
 
 pub(super) async fn why(arguments: &WhyArguments) -> Result<(), Failure> {
     // A job's own note names its runner: the job's id is not told there.
-    let runner = RunnerName::parse(&arguments.job).ok();
-    let named = if runner.is_some() { None } else { Some(find::job(&arguments.job)?) };
+    let asked = Asked::parse(&arguments.job)?;
     let deployment = Deployment::connect(&arguments.target).await?;
-    let named = match (named, runner) {
-        (Some(named), _) => named,
-        (None, runner) => find::job_of_runner(&deployment, runner.as_ref()).await?,
-    };
+    let named = asked.job(&deployment).await?;
     let mut answer = match deployment.job(named.id.get()).await? {
         Some(job) => recorded(&deployment, job).await?,
         None => {

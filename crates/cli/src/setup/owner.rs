@@ -6,11 +6,13 @@ use std::collections::BTreeSet;
 use anyhow::anyhow;
 use ecsrunner_core::id::Organization;
 use ecsrunner_core::rules::settings::{Registration, Settings};
+use ecsrunner_engine::ports::github::GitHubError;
 use ecsrunner_github::app_manifest::{AccountKind, AppOwner, Registrar};
 
 use crate::arguments::SetupArguments;
 use crate::exit::Failure;
 
+const UNREACHABLE: &str = "check that this machine reaches GitHub's API (GITHUB_API_URL and `--github-api-url` name another one), then run `ecsrunner setup` again";
 const HINT: &str = "name it with `--organization NAME`, or use `--personal` for your own account";
 
 /// The owner, and the login under which the person has to be signed in, if it is known.
@@ -59,10 +61,12 @@ pub(super) async fn find(
         Ok(Some(AccountKind::User)) => Ok(Owner { owner: AppOwner::Caller, login: Some(login.clone()) }),
         Ok(None) => Err(Failure::not_found(anyhow!("GitHub has no account `{login}`"))
             .hint("correct `repositories`; for GitHub Enterprise Server, set GITHUB_API_URL")),
-        // A server can require a token for this.
-        Err(error) => Err(Failure::of_github(error)
-            .under(format!("whether `{login}` is a user or an organization is unknown"))
-            .hint(HINT)),
+        Err(error) => {
+            // A server can require a token for this.
+            let hint = if matches!(error, GitHubError::Unreachable { .. }) { UNREACHABLE } else { HINT };
+            let unknown = format!("whether `{login}` is a user or an organization is unknown");
+            Err(Failure::of_github(error).under(unknown).hint(hint))
+        }
     }
 }
 

@@ -82,7 +82,8 @@ async fn page(arguments: &SetupArguments, target: &Target, owner: &Owner) -> Res
         .hint("over SSH, forward the port: setup prints the command"));
     }
     let listener = tokio::net::TcpListener::bind(listen).await;
-    let listener = listener.with_context(|| format!("cannot listen on {listen}")).map_err(Failure::usage)?;
+    let listener = listener.with_context(|| format!("cannot listen on {listen}"));
+    let listener = listener.map_err(|error| Failure::usage(error).of_listening())?;
     let address = listener.local_addr()?;
     let name = name(arguments, target, owner)?;
     let rules = target.rules();

@@ -1,21 +1,20 @@
 //! The file of a load: `docs/simulate.md`. Every mistake in it is reported at once,
 //! each with its key and value.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use ecsrunner_core::rules::class::{Catalogue, ClassEntry};
-use ecsrunner_core::rules::limits::Limits;
+use ecsrunner_core::rules::class::Catalogue;
 use ecsrunner_core::rules::pace::{Paces, Rate};
-use ecsrunner_core::rules::settings::{Settings, SettingsEntry};
+use ecsrunner_core::rules::settings::Settings;
 use ecsrunner_engine::Ruleset;
+use ecsrunner_entries as entries;
 use ecsrunner_world::load::Surroundings;
 use jiff::{SignedDuration, Timestamp};
 use toml::{Table, Value};
 
-use super::section::{Section, shown, typed};
+use super::section::{Section, shown};
 use super::source::{Pattern, Source};
 use super::surroundings;
 use crate::exit::Failure;
@@ -212,58 +211,32 @@ fn classes(value: Option<Value>, mistakes: &mut Vec<String>) -> Option<Catalogue
             return None;
         }
     };
-    // A size that any Fargate class may have.
-    let least = Table::from_iter([("cpu".to_owned(), 1024.into()), ("memory".to_owned(), 2048.into())]);
-    let mut entries = BTreeMap::new();
-    for (name, value) in table {
-        let path = format!("classes.{name}");
-        match value {
-            Value::Table(table) => {
-                if let Some(entry) = typed::<ClassEntry>(&path, table, &least, mistakes) {
-                    entries.insert(name, entry);
-                }
-            }
-            other => mistakes.push(format!("{path} is {}: a table is expected", shown(&other))),
-        }
-    }
-    let (catalogue, errors) = Catalogue::read(&entries);
-    mistakes.extend(errors.iter().map(|error| format!("classes: {error}")));
+    let catalogue = entries::classes("classes", table, mistakes);
     (mistakes.len() == before).then_some(catalogue)
 }
 
 fn settings(mut table: Table, mistakes: &mut Vec<String>) -> Option<Settings> {
     let before = mistakes.len();
-    let limits = match table.remove("limits") {
-        None => Some(Limits::default()),
-        Some(Value::Table(limits)) => typed("limits", limits, &Table::new(), mistakes),
-        Some(other) => {
-            mistakes.push(format!("limits is {}: a table is expected", shown(&other)));
-            None
-        }
-    };
     let paces = paces(table.remove("paces"), mistakes);
     let organization = table.get("registration").and_then(|it| it.get("organization")?.get("name")?.as_str());
     let repositories = organization.map_or_else(|| "*".to_owned(), |name| format!("{name}/*"));
-    let least = Table::from_iter([
-        ("version".to_owned(), 1.into()),
-        ("deployment".to_owned(), "simulate".into()),
-        ("repositories".to_owned(), Value::Array(vec![repositories.into()])),
-    ]);
-    for (key, value) in &least {
-        table.entry(key.clone()).or_insert_with(|| value.clone());
+    for (key, value) in [
+        ("version", Value::from(1)),
+        ("deployment", "simulate".into()),
+        ("repositories", Value::Array(vec![repositories.into()])),
+    ] {
+        table.entry(key).or_insert(value);
     }
     let of_settings = mistakes.len();
-    let entry: Option<SettingsEntry> = typed("", table, &least, mistakes);
+    let settings = entries::settings(table, mistakes);
     for mistake in &mut mistakes[of_settings..] {
-        if mistake.contains("unknown field") {
+        let is_of_file = mistake.split(": ").next().is_some_and(|key| !key.contains('.'));
+        if is_of_file && mistake.contains("unknown field") {
             let own: String = OWN.iter().map(|key| format!(", `{key}`")).collect();
             mistake.push_str(&own);
         }
     }
-    let entry = SettingsEntry { limits: limits?, paces: paces?, ..entry? };
-    let settings =
-        Settings::read(&entry).map_err(|errors| mistakes.extend(errors.iter().map(ToString::to_string)));
-    settings.ok().filter(|_| mistakes.len() == before)
+    Some(Settings { paces: paces?, ..settings? }).filter(|_| mistakes.len() == before)
 }
 
 fn paces(value: Option<Value>, mistakes: &mut Vec<String>) -> Option<Paces> {

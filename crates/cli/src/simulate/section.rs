@@ -2,7 +2,6 @@
 
 use std::ops::RangeInclusive;
 
-use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 /// How much of a value is shown.
@@ -111,31 +110,4 @@ pub(super) fn shown(value: &Value) -> String {
         None => text,
         Some((end, _)) => format!("{}…", &text[..end]),
     }
-}
-
-/// Reads a table into a type of the configuration. `least` are values with which each key can be checked alone.
-pub(super) fn typed<T: DeserializeOwned>(
-    path: &str,
-    table: Table,
-    least: &Table,
-    mistakes: &mut Vec<String>,
-) -> Option<T> {
-    let before = mistakes.len();
-    for (key, value) in &table {
-        let mut alone = least.clone();
-        alone.insert(key.clone(), value.clone());
-        if let Err(error) = Value::Table(alone).try_into::<T>() {
-            let dot = if path.is_empty() { "" } else { "." };
-            mistakes.push(format!("{path}{dot}{key} is {}: {}", shown(value), one_line(error.message())));
-        }
-    }
-    if mistakes.len() > before {
-        return None;
-    }
-    let whole = Value::Table(table).try_into::<T>();
-    whole.map_err(|error| mistakes.push(format!("{path}: {}", one_line(error.message())))).ok()
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

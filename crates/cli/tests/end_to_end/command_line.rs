@@ -291,8 +291,8 @@ memory = 65536
     --- stdout
     --- stderr
     error: 11 mistakes in the configuration config.toml
-      classes: class `huge`: memory 65536 does not go with cpu 1024: Fargate offers 2048 to 8192 in steps of 1024 MiB
-      classes: class `odd`: cpu 300 is not a size of Fargate's: 256, 512, 1024, 2048, 4096, 8192, 16384 or 32768 is expected
+      classes.huge: memory 65536 does not go with cpu 1024: Fargate offers 2048 to 8192 in steps of 1024 MiB
+      classes.odd: cpu 300 is not a size of Fargate's: 256, 512, 1024, 2048, 4096, 8192, 16384 or 32768 is expected
       version 2 is not known: this release reads version 1
       deployment: deployment `CI!` is not valid: 1 to 20 characters of a-z, 0-9 and -, beginning and ending with a letter or digit
       repositories: repository pattern `acme` is not valid: `owner/name`, `owner/*` or `*` is expected
@@ -329,16 +329,76 @@ fn keys_that_do_not_exist_and_text_that_is_not_toml_are_told() {
     exit code 2
     --- stdout
     --- stderr
-    error: 6 mistakes in the configuration config.toml
+    error: 7 mistakes in the configuration config.toml
       classes: this section is missing
-      github: unknown field `token`, expected one of `api_url`, `token_file`, `app`
-      runner: unknown field `folder`, expected one of `dir`, `env`, `users`, `first_uid`, `tasks`, `docker`
-      limits: unknown field `max_runner`, expected one of `max_runners`, `max_runners_per_repository`, `max_warm`, `max_job_minutes`, `boot_limit_secs`, `connect_limit_secs`, `idle_limit_secs`, `hook_limit_secs`, `surplus_grace_secs`
-      settings: unknown field `repository`, expected one of `version`, `deployment`, `repositories`, `required_labels`, `public_repositories`, `forks`, `events`, `check_runs`, `rerun`, `rerun_repositories`, `on_failure`, `fail_after_minutes`, `budget`, `repository_budgets`, `self_hosted_fee`, `registration`, `limits`, `hook_limit_secs`, `paces`, `job_summary`, `paused`
+      github.token: unknown field `token`, expected one of `api_url`, `token_file`, `app`
+      runner.folder: unknown field `folder`, expected one of `dir`, `env`, `users`, `first_uid`, `tasks`, `docker`
+      runner.dir: this key is missing
+      limits.max_runner: unknown field `max_runner`, expected one of `max_runners`, `max_runners_per_repository`, `max_warm`, `max_job_minutes`, `boot_limit_secs`, `connect_limit_secs`, `idle_limit_secs`, `hook_limit_secs`, `surplus_grace_secs`
+      repository: unknown field `repository`, expected one of `version`, `deployment`, `repositories`, `required_labels`, `public_repositories`, `forks`, `events`, `check_runs`, `rerun`, `rerun_repositories`, `on_failure`, `fail_after_minutes`, `budget`, `repository_budgets`, `self_hosted_fee`, `registration`, `limits`, `hook_limit_secs`, `paces`, `job_summary`, `paused`
       webhook.secret_files: at least one file with a webhook secret is needed
 
     hint: see docs/configuration.md for every key and a complete example
     "#);
+}
+
+#[test]
+fn a_configuration_without_an_app_names_setup() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = "version = 1\ndeployment = \"x\"\nrepositories = [\"a/b\"]\n[runner]\ndir = \"runner\"\n\
+                  [classes.small]\ncpu = 512\nmemory = 1024\n";
+    fs::write(dir.path().join("config.toml"), config).unwrap();
+    let up = ["local", "up", "--state", "state", "--config", "config.toml"];
+    let output = ecsrunner(dir.path()).args(up).output().unwrap();
+    insta::assert_snapshot!(told(&output, dir.path()), @r#"
+    exit code 2
+    --- stdout
+    --- stderr
+    error: 3 mistakes in the configuration config.toml
+      github: this section is missing
+      webhook.secret_files: at least one file with a webhook secret is needed
+      runner.dir: [dir]/runner/bin/Runner.Listener does not exist: an unpacked actions/runner is expected
+
+    hint: run `ecsrunner setup --config config.toml` to make a GitHub App: it adds the sections `github` and `webhook`
+    "#);
+}
+
+#[test]
+fn a_setup_that_does_not_reach_github_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = "version = 1\ndeployment = \"x\"\nrepositories = [\"acme/app\"]\n[classes.small]\ncpu = 512\nmemory = 1024\n";
+    fs::write(dir.path().join("config.toml"), config).unwrap();
+    let setup =
+        ["setup", "--config", "config.toml", "--no-browser", "--github-api-url", "http://127.0.0.1:9"];
+    let told = told(&ecsrunner(dir.path()).args(setup).output().unwrap(), dir.path());
+    assert!(told.starts_with("exit code 1\n"), "{told}");
+    let hint = "hint: check that this machine reaches GitHub's API (GITHUB_API_URL and `--github-api-url` name another one), \
+                then run `ecsrunner setup` again\n";
+    assert!(told.ends_with(hint), "{told}");
+}
+
+#[test]
+fn an_address_that_cannot_be_listened_on_is_told_with_another_one() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let told = run(&["demo", "github", "--listen", &address]).replace(&address, "[address]");
+    insta::assert_snapshot!(told, @r"
+    exit code 1
+    --- stdout
+    --- stderr
+    error: cannot listen on [address]
+      caused by: Address already in use (os error 98)
+
+    hint: use another `--listen`, or `--listen 127.0.0.1:0` for any free port
+    ");
+    insta::assert_snapshot!(run(&["demo", "github", "--listen", "localhost:8080"]), @r"
+    exit code 2
+    --- stdout
+    --- stderr
+    error: invalid value 'localhost:8080' for '--listen <ADDR>': expected ADDRESS:PORT, such as 127.0.0.1:8080
+
+    For more information, try '--help'.
+    ");
 }
 
 #[test]

@@ -33,8 +33,60 @@ jobs:
       ci.yml:9:29: an expression of `run` uses `secrets`, which needs the official runner: `--runner-dir DIR`
       ci.yml:12:34: the step has the shell `pwsh`, which needs the official runner: `--runner-dir DIR`
 
-    hint: the stand-in runner evaluates no expressions of steps; use `--runner-dir DIR` to execute the steps with the official runner
+    hint: use `--runner-dir DIR` to execute the steps with the official runner, unpacked in DIR: the stand-in runner executes simple steps only
     "#);
+}
+
+#[test]
+fn each_refusal_of_a_workflow_says_what_would_help() {
+    let dir = tempfile::tempdir().unwrap();
+    let hint = |workflow: &str, arguments: &[&str]| {
+        fs::write(dir.path().join("ci.yml"), workflow).unwrap();
+        let output =
+            ecsrunner(dir.path()).args(["demo", "--workflow", "ci.yml"]).args(arguments).output().unwrap();
+        let told = told(&output, dir.path());
+        assert!(told.starts_with("exit code 2\n"), "{told}");
+        told.split_once("hint: ").unwrap_or_else(|| panic!("{told}")).1.trim_end().to_owned()
+    };
+    let job = "jobs: {build: {runs-on: self-hosted, steps: [{run: 'true'}]}}\n";
+    let correct = "correct the workflow; docs/workflows.md lists what the demo can run";
+    assert_eq!(hint("", &[]), correct);
+    assert_eq!(hint("on: [", &[]), correct);
+    assert_eq!(hint(&format!("on: push\ncolour: red\n{job}"), &[]), correct);
+    let pushed = format!("on: push\n{job}");
+    assert_eq!(hint(&pushed, &["--event", "pull_request"]), "use `--event push`");
+    assert_eq!(hint(&pushed, &["--input", "a=b"]), "use `--event workflow_dispatch`, or omit `--input`");
+    let filtered = format!("on: {{push: {{branches: [release]}}}}\n{job}");
+    let other_branch = "use another `--branch`, or another `--base` for a pull request";
+    assert_eq!(hint(&filtered, &["--branch", "main"]), other_branch);
+    let local = "on: push\njobs: {build: {runs-on: self-hosted, steps: [{uses: ./tools/paint}]}}\n";
+    assert_eq!(hint(local, &[]), "add `tools/paint/action.yml` below [dir]");
+    let called = "on: push\njobs: {build: {uses: ./.github/workflows/x.yml}}\n";
+    assert_eq!(hint(called, &[]), "add `.github/workflows/x.yml` below [dir]");
+}
+
+#[test]
+fn quiet_prints_the_result_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = ecsrunner(dir.path()).args(["demo", "--quiet", "--jobs", "1"]).output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(0), String::new()));
+    let table = String::from_utf8(output.stdout).unwrap();
+    let header: Vec<&str> =
+        table.lines().next().unwrap().split("  ").filter(|name| !name.is_empty()).map(str::trim).collect();
+    assert_eq!(header, ["JOB", "CLASS", "RUNNER", "QUEUED AT", "WAITED", "RAN", "RESULT", "COST"], "{table}");
+}
+
+#[test]
+fn a_label_without_a_class_of_the_demo_is_wrong_usage() {
+    insta::assert_snapshot!(run(&["demo", "--workflow", "ci.yml", "--label", "windows-latest=huge", "--label", "linux=small"]), @r"
+    exit code 2
+    --- stdout
+    --- stderr
+    error: --label: label `linux` cannot be mapped to a class: GitHub's own labels are not expected: a class has `self-hosted`, `linux` and its architecture by itself
+      --label windows-latest=huge: the demo has the classes large and small
+    ");
+    let told = run(&["demo", "--jobs", "1", "--label", "a=small"]);
+    assert!(told.starts_with("exit code 2\n") && told.contains("cannot be used with"), "{told}");
 }
 
 #[test]
@@ -188,9 +240,21 @@ jobs:
     let output = demo.output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @r#"
-    error: left queued: build: runner class `gpu` does not exist: the catalogue has large, small; far: the job lacks the label this deployment requires: self-hosted (`--label LABEL=CLASS` maps one)
+    error: 2 jobs were left queued
+
+    hint: the result says why; `--label LABEL=CLASS` has a class serve jobs with a label
     "#);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let why: Vec<&Value> = report["jobs"].as_array().unwrap().iter().map(|job| &job["left_queued"]).collect();
+    assert_eq!(
+        serde_json::json!(why),
+        serde_json::json!([
+            "runner class `gpu` does not exist: the catalogue has large, small",
+            "the job lacks the label this deployment requires: self-hosted (`--label LABEL=CLASS` maps one)",
+            null,
+            null
+        ])
+    );
     let jobs = report["jobs"].as_array().unwrap().iter();
     let ended: Vec<Value> = jobs.map(|job| serde_json::json!([job["name"], job["conclusion"]])).collect();
     assert_eq!(

@@ -158,7 +158,7 @@ async fn a_second_server_on_the_same_state_is_refused_and_the_first_goes_on() {
         let told: Vec<&str> = told.lines().filter(|line| !line.starts_with('{')).collect();
         let told = told.join("\n").replace(state.to_str().unwrap(), "[state]");
         insta::assert_snapshot!(told, @r#"
-        error: the state directory [state] is in use by another server
+        error: the state directory [state] is in use by another server: stop that server, or use another `--state`
         "#);
         testbed.github.submit_one(&SMALL, 10).await;
         each_ran_once(&testbed, &server, 1).await;

@@ -13,7 +13,7 @@ use std::process::{Output, Stdio};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::command_line::{ecsrunner, told};
+use crate::command_line::{ecsrunner, run, told};
 use crate::testbed::{Payload, SECRET, Server, Setup, Testbed, bounded};
 
 const CLASSES: &str = "[classes.small]\ncpu = 512\nmemory = 1024\ndefault = true\n\
@@ -243,6 +243,9 @@ async fn why_tells_one_job_from_its_webhook_to_what_to_do_next() {
         ");
         let why = json_of(&server, &["why", &job, "--json"]).await;
         assert_eq!(why["runners"][0]["name"], name);
+        // As lists show it.
+        let of_runner = json_of(&server, &["why", &name[name.len() - 8..], "--json"]).await;
+        assert_eq!(of_runner["id"], why["id"]);
         assert_eq!(fields(&why), "because deliveries github id job next runners tasks");
         assert_eq!((&why["because"], &why["next"]), (&Value::Null, &json!("nothing to do")));
     })
@@ -266,7 +269,7 @@ async fn what_is_not_there_is_told_with_where_it_was_looked_for() {
         exit code 2
         --- stdout
         --- stderr
-        error: `build` is neither a job id nor the URL of a job
+        error: `build` is neither a job id, the URL of a job, nor a runner's name or at least its last 4 characters
 
         hint: use the URL of the job's page, such as https://github.com/OWNER/NAME/actions/runs/RUN/job/ID
         ");
@@ -277,6 +280,22 @@ async fn what_is_not_there_is_told_with_where_it_was_looked_for() {
         error: the local server at [server] has no runner `no-such-runner`
 
         hint: run `ecsrunner runners list --since 90d` to list all runners: only the latest 10000 are searched by the end of a name
+        ");
+        insta::assert_snapshot!(tell(&server, &["runners", "details", "e"]).await, @r"
+        exit code 2
+        --- stdout
+        --- stderr
+        error: `e` is too short: a runner's name, or at least its last 4 characters, is expected
+
+        hint: run `ecsrunner runners list` to list the runners
+        ");
+        insta::assert_snapshot!(tell(&server, &["cluster", "status", "mine"]).await, @r"
+        exit code 2
+        --- stdout
+        --- stderr
+        error: a local server has no cluster: CLUSTER is `mine`
+
+        hint: omit CLUSTER
         ");
         insta::assert_snapshot!(tell(&server, &["runners", "list", "--watch"]).await, @r"
         exit code 2
@@ -346,6 +365,7 @@ async fn a_webhook_is_sent_signed_and_a_refusal_is_a_failure() {
         let words = String::from_utf8(sent.stderr).unwrap();
         assert_eq!(sent.status.code(), Some(1));
         assert!(words.contains("answered 401 Unauthorized to delivery"), "{words}");
+        assert!(words.contains("hint: compare `--secret-file` with the webhook's secret"), "{words}");
         assert!(!words.contains("another secret"));
     })
     .await;
@@ -370,9 +390,9 @@ async fn a_catalogue_is_checked_with_every_mistake() {
     --- stdout
     --- stderr
     error: classes.json has 3 mistakes:
-      class `b`: missing field `memory`
+      b.memory: this key is missing
       class `C!` is not valid: 1 to 32 characters of a-z, 0-9 and -, beginning and ending with a letter or digit
-      class `a`: memory 99 does not go with cpu 512: Fargate offers 1024 to 4096 in steps of 1024 MiB
+      a: memory 99 does not go with cpu 512: Fargate offers 1024 to 4096 in steps of 1024 MiB
     ");
     let warm = r#"{"a": {"cpu": 512, "memory": 1024, "warm": {"count": 2, "schedule": ["daily 08:00-19:00 Berlin"]}},
                    "b": {"cpu": 512, "memory": 1024, "max_runners": 1, "warm": {"count": 3, "max_age_hours": 200}}}"#;
@@ -381,16 +401,34 @@ async fn a_catalogue_is_checked_with_every_mistake() {
     --- stdout
     --- stderr
     error: classes.json has 3 mistakes:
-      class `a`: warm.schedule: window `daily 08:00-19:00 Berlin`: `Berlin` is not a time zone: `Europe/Berlin`, or another of IANA's names, is expected
-      class `b`: warm.count is 3: at most max_runners is expected, which is 1
-      class `b`: warm.max_age_hours is 200: 1 to 168 is expected
+      a: warm.schedule: window `daily 08:00-19:00 Berlin`: `Berlin` is not a time zone: `Europe/Berlin`, or another of IANA's names, is expected
+      b: warm.count is 3: at most max_runners is expected, which is 1
+      b: warm.max_age_hours is 200: 1 to 168 is expected
     ");
-    insta::assert_snapshot!(check("[]"), @r"
+    insta::assert_snapshot!(check("[]"), @r#"
     exit code 2
     --- stdout
     --- stderr
-    error: classes.json is not a JSON object of classes by name
+    error: classes.json is not a JSON object of classes by name (HCL is not read)
       caused by: invalid type: sequence, expected a map at line 1 column 0
+
+    hint: keep the classes in a JSON file, and write `runner_class_sizes = jsondecode(file("classes.json"))`
+    "#);
+    insta::assert_snapshot!(run(&["classes", "check", "-"]), @r#"
+    exit code 2
+    --- stdout
+    --- stderr
+    error: standard input is not a JSON object of classes by name (HCL is not read)
+      caused by: EOF while parsing a value at line 1 column 0
+
+    hint: keep the classes in a JSON file, and write `runner_class_sizes = jsondecode(file("classes.json"))`
+    "#);
+    insta::assert_snapshot!(check(r#"{"c": {"cpu": 512, "memory": 1024, "docker": true}}"#), @r"
+    exit code 0
+    --- stdout
+    c	0.5	1 GiB	20 GiB	x64	on-demand	—	$0.030	—	—
+    --- stderr
+    class `c` is valid on one machine only: docker is true, and its tasks run on Fargate, which gives no task the privileges that a Docker engine needs: set compute to `managed-instances`
     ");
 }
 

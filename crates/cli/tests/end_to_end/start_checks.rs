@@ -143,6 +143,26 @@ fn as_other_user(testbed: &Testbed, command: Command) -> Command {
 }
 
 #[tokio::test]
+async fn secrets_of_another_user_are_told_with_who_can_read_them() {
+    if !is_root("secrets_of_another_user") {
+        return;
+    }
+    bounded(async {
+        let testbed = Testbed::set_up(Setup::default()).await;
+        let command = as_other_user(&testbed, testbed.command());
+        set_mode(&testbed.path("token"), 0o600);
+        insta::assert_snapshot!(refusal_of(&testbed, command).await, @r"
+        exit code 2
+        error: 1 mistake in the configuration [dir]/config.toml
+          github.token_file: [dir]/token cannot be read: Permission denied (os error 13)
+
+        hint: start the server as the user who owns [dir]/token
+        ");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn accounts_without_root_are_refused() {
     bounded(async {
         let testbed = Testbed::set_up(Setup { limits: "max_runners = 1", ..Setup::default() }).await;

@@ -126,9 +126,11 @@ impl<W: World> Engine<W> {
             return Flow::Stop;
         }
         // A repository that is gone or out of reach must not hold up the others.
-        warn!(%repository, error = %chain(&error), "could not look for queued jobs");
+        let is_refused = error.disposition() == Disposition::Permanent;
+        let advice = is_refused.then_some("install the App there, or correct `repositories`");
+        warn!(%repository, error = %chain(&error), advice, "could not look for queued jobs");
         rotation.passed_over(CALLS_OF_A_FAILURE);
-        *unanswered += usize::from(error.disposition() != Disposition::Permanent);
+        *unanswered += usize::from(!is_refused);
         if *unanswered < MAX_UNANSWERED { Flow::Continue } else { Flow::Stop }
     }
 

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use toml::Value;
 
 use super::entries::{AppEntry, GitHubEntry, WebhookEntry};
-use super::{Overrides, Reader};
+use super::{Overrides, Reader, Remedy};
 use crate::custody;
 
 impl Reader<'_> {
@@ -80,7 +80,7 @@ impl Reader<'_> {
     }
 
     /// Reads a secret from a file, without the newline that editors add at the end.
-    pub(super) fn secret(&mut self, key: &str, file: &Path) -> Option<String> {
+    fn secret(&mut self, key: &str, file: &Path) -> Option<String> {
         let path = self.path(file);
         let opened = File::open(&path).and_then(|file| Ok((file.metadata()?, io::read_to_string(file)?)));
         if let Ok((metadata, _)) = &opened
@@ -100,6 +100,9 @@ impl Reader<'_> {
             Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
             Err(error) => {
                 self.mistake(key, &format_args!("{} cannot be read: {error}", path.display()));
+                if error.kind() == io::ErrorKind::PermissionDenied {
+                    self.remedies.push(Remedy::Owner(path));
+                }
                 None
             }
         }

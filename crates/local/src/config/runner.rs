@@ -20,7 +20,7 @@ pub(super) struct RunnerEntry {
     #[serde(default)]
     pub(super) users: Option<Vec<String>>,
     #[serde(default)]
-    pub(super) first_uid: Option<u32>,
+    first_uid: Option<u32>,
     #[serde(default)]
     pub(super) tasks: TasksEntry,
     #[serde(default)]
@@ -118,6 +118,15 @@ impl Default for TasksEntry {
         }
     }
 }
+
+impl RunnerEntry {
+    pub(super) fn first_uid(&self) -> u32 {
+        self.first_uid.unwrap_or(FIRST_UID)
+    }
+}
+
+/// Above the ids that distributions give to people and services, below 65534 (nobody).
+const FIRST_UID: u32 = 61_000;
 
 /// The listener in an unpacked actions/runner.
 pub(crate) const LISTENER: &str = "bin/Runner.Listener";
@@ -236,7 +245,7 @@ mod tests {
         let entries = [("a".to_owned(), toml::from_str(&class).unwrap())].into();
         let (classes, errors) = Catalogue::read(&entries);
         assert_eq!(errors.len(), 0, "{errors:?}");
-        let mut reader = Reader { file: Path::new("config.toml"), mistakes: Vec::new(), exposed: Vec::new() };
+        let mut reader = Reader::of(Path::new("config.toml"));
         reader.check_network(&runner, Some(&classes));
         reader.mistakes
     }

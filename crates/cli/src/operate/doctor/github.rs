@@ -61,7 +61,8 @@ async fn app(client: &Client, settings: &Settings, reruns: bool) -> Vec<Check> {
     let app = match client.app().await {
         Ok(Some(app)) => app,
         Ok(None) => {
-            let found = "a token is used: the sweep finds lost webhooks by asking for queued jobs, not from deliveries";
+            let found =
+                "a token is used, so lost webhooks are found by asking the repositories for queued jobs";
             return vec![Check::ok(NAME, found)];
         }
         Err(error @ (GitHubError::Refused { status: 401 | 404, .. } | GitHubError::Credentials(_))) => {

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use ecsrunner_core::rules::class::{Catalogue, ClassEntry};
+use ecsrunner_core::rules::settings::{Settings, SettingsEntry};
 use jiff::SignedDuration;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::*;
 
