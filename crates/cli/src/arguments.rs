@@ -156,7 +156,8 @@ mod tests {
     use super::*;
 
     /// The options of the demo that go with its own short jobs.
-    const WITH_JOBS: [&str; 7] = ["workflow", "runner_dir", "logs", "jobs", "summary", "json", "web"];
+    const WITH_JOBS: [&str; 8] =
+        ["workflow", "runner_dir", "follow", "logs", "jobs", "summary", "json", "web"];
 
     #[test]
     fn options_of_a_workflow_are_refused_with_jobs() {

@@ -253,6 +253,11 @@ pub(crate) fn usd(dollars: f64) -> String {
     format!("{sign}${:.4}", dollars.abs())
 }
 
+/// Formats US dollars for a sentence, which has no column: from ten dollars on, cents are enough.
+pub(crate) fn usd_in_text(dollars: f64) -> String {
+    if dollars.abs() < 10.0 { usd(dollars) } else { format!("${dollars:.2}") }
+}
+
 /// Formats US dollars, or returns [`NONE`].
 pub(crate) fn usd_or_none(dollars: Option<f64>) -> String {
     dollars.map_or_else(|| NONE.to_owned(), usd)

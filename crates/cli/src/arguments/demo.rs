@@ -18,9 +18,9 @@ pub(crate) struct DemoArguments {
 }
 
 /// `--workflow`, and the options that need it. clap does not ask for an option that is excluded by another one.
-const OF_WORKFLOW: [&str; 13] = [
-    "workflow", "action", "actions", "online", "event", "payload", "branch", "base", "tag", "input",
-    "secret", "var", "label",
+const OF_WORKFLOW: [&str; 14] = [
+    "workflow", "action", "actions", "online", "event", "payload", "branch", "base", "tag", "changed",
+    "input", "secret", "var", "label",
 ];
 
 #[derive(Debug, Args)]

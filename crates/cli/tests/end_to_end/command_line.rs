@@ -178,11 +178,14 @@ fn help_goes_to_standard_output() {
           --base <NAME>                  Base branch of a pull request (default: the repository's
                                          default branch)
           --tag <NAME>                   Tag of the run, as after a push of it
+          --changed <FILE>               File that the event has changed, for filters by path
+                                         (repeatable; default: those of the commit)
           --input <NAME=VALUE>           Input of a workflow_dispatch (repeatable)
           --secret <NAME[=VALUE]>        Secret, by value or from the environment variable NAME
                                          (repeatable)
           --var <NAME=VALUE>             Configuration variable (repeatable)
           --label <LABEL=CLASS>          Class that serves jobs with this label (repeatable)
+      -f, --follow                       Print the lines of each job's log to stderr as they come
           --logs <DIR>                   Write the log of each job to this directory
           --jobs <N>                     Run N short jobs instead of a workflow (1 to 256)
           --summary                      Show each job's summary, with a note about its runner
@@ -332,7 +335,7 @@ fn keys_that_do_not_exist_and_text_that_is_not_toml_are_told() {
     error: 7 mistakes in the configuration config.toml
       classes: this section is missing
       github.token: unknown field `token`, expected one of `api_url`, `token_file`, `app`
-      runner.folder: unknown field `folder`, expected one of `dir`, `env`, `users`, `first_uid`, `tasks`, `docker`
+      runner.folder: unknown field `folder`, expected one of `dir`, `env`, `users`, `first_uid`, `tasks`, `docker`, `network`
       runner.dir: this key is missing
       limits.max_runner: unknown field `max_runner`, expected one of `max_runners`, `max_runners_per_repository`, `max_warm`, `max_job_minutes`, `boot_limit_secs`, `connect_limit_secs`, `idle_limit_secs`, `hook_limit_secs`, `surplus_grace_secs`
       repository: unknown field `repository`, expected one of `version`, `deployment`, `repositories`, `required_labels`, `public_repositories`, `forks`, `events`, `check_runs`, `rerun`, `rerun_repositories`, `on_failure`, `fail_after_minutes`, `budget`, `repository_budgets`, `self_hosted_fee`, `registration`, `limits`, `hook_limit_secs`, `paces`, `job_summary`, `paused`

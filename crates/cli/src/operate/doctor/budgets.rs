@@ -4,7 +4,7 @@ use ecsrunner_api::budget::BudgetView;
 
 use super::Check;
 use crate::deployment::Deployment;
-use crate::output::usd;
+use crate::output::usd_in_text;
 
 const NAME: &str = "budgets";
 
@@ -27,7 +27,8 @@ fn check(budgets: &[BudgetView]) -> Vec<Check> {
 
 fn warning(budget: &BudgetView) -> Option<Check> {
     let BudgetView { limit_usd, spent_usd, forecast_usd, period, .. } = budget;
-    let of_limit = format!("{budget}: {} of {} for this {period}", usd(*spent_usd), usd(*limit_usd));
+    let of_limit =
+        format!("{budget}: {} of {} for this {period}", usd_in_text(*spent_usd), usd_in_text(*limit_usd));
     let remedy = "raise the budget, or see with `ecsrunner costs --by repository` what costs most";
     if budget.holds() {
         let found = format_args!("{of_limit} is spent: nothing is launched until {:.0}", budget.until);
@@ -37,7 +38,8 @@ fn warning(budget: &BudgetView) -> Option<Check> {
         return Some(Check::warning(NAME, format_args!("{of_limit} is spent"), remedy));
     }
     (forecast_usd > limit_usd).then(|| {
-        let found = format_args!("{of_limit} is spent, and {} will be by the forecast", usd(*forecast_usd));
+        let found =
+            format_args!("{of_limit} is spent, and {} will be by the forecast", usd_in_text(*forecast_usd));
         Check::warning(NAME, found, remedy)
     })
 }

@@ -93,12 +93,12 @@ mod tests {
         let mut told = Told::default();
         assert_eq!(told.news(&job("queued", None, Vec::new())), ["job: queued"]);
         let running = job("in_progress", None, vec![step(1, "in_progress", None), step(2, "pending", None)]);
-        assert_eq!(told.news(&running), ["step 1 Step 1: in progress", "job: in progress"]);
+        assert_eq!(told.news(&running), ["step 1 Step\u{fffd}[1m 1: in progress", "job: in progress"]);
         assert!(told.news(&running).is_empty());
         let steps = vec![step(1, "completed", Some("success")), step(2, "completed", Some("skipped"))];
         assert_eq!(
             told.news(&job("completed", Some("success"), steps)),
-            ["step 1 Step 1: success", "step 2 Step 2: skipped", "job: success"]
+            ["step 1 Step\u{fffd}[1m 1: success", "step 2 Step\u{fffd}[1m 2: skipped", "job: success"]
         );
     }
 }
