@@ -41,7 +41,7 @@ pub(super) const FUNCTION: Part = Part {
     executable: "bootstrap",
     // Of `provided.al2023`.
     library: CLibrary::Glibc((2, 34)),
-    max_mb: 4.0,
+    max_mb: 5.0,
 };
 pub(super) const AGENT: Part = Part {
     profile: "agent",
