@@ -253,6 +253,15 @@ fn a_task_is_renewed_before_it_ages_and_ends_when_it_does() {
 }
 
 #[test]
+fn a_job_never_gets_a_task_that_is_too_old() {
+    let mut day = Day::new(r#"{"count": 1, "max_age_hours": 2}"#);
+    day.plan(0);
+    day.boot(1, 15);
+    day.queue(7, "small", 2 * HOUR);
+    assert_eq!(day.plan(2 * HOUR), "launch for 7; warm up 3 for small; end 1 (aged)");
+}
+
+#[test]
 fn a_changed_class_has_its_tasks_replaced() {
     let mut day = Day::new(r#"{"count": 1}"#);
     day.plan(0);

@@ -32,11 +32,7 @@ pub(in crate::decide::record) fn record_answer(
 ) -> Recorded {
     let mut recorded = heed_answer(job, event, records, rules);
     if recorded.changes.is_empty() {
-        return match event.action {
-            // GitHub knows the job, so it is not given up, whatever its record says.
-            JobAction::Waiting => asked_again(job, at, GIVEN_UP_WAITING),
-            _ => record_asked(job, at),
-        };
+        return record_asked(job, at);
     }
     for change in &mut recorded.changes {
         if let Change::Job(job) = change {

@@ -1,7 +1,7 @@
 //! Webhooks that come late, or of a job that nobody expected on this runner.
 
 use super::*;
-use crate::records::runner::Served;
+use crate::records::runner::{RunnerStage, Served};
 
 #[test]
 fn a_late_webhook_resurrects_nothing() {
@@ -139,4 +139,44 @@ fn an_answer_about_a_job_tells_its_begin_to_the_runner_in_history_too() {
     let [gone] = &book.gone[..] else { panic!("{:?}", book.gone) };
     assert_eq!(gone.served, Served::Job(JobId::new(7)));
     assert_eq!(gone.times.job.as_ref().unwrap().started_at, at(5_000));
+}
+
+#[test]
+fn a_runner_in_history_is_given_no_other_job_than_the_one_that_it_is_known_to_have_served() {
+    let mut book = Book::with_runner();
+    for event in [completed(7), stopped(AgentExit::Completed)] {
+        book.tell(&event);
+    }
+    book.clean(at(400_000));
+    book.tell(&queued(8));
+    let gone = book.gone.clone();
+    assert_eq!((gone.len(), &gone[0].times.job), (1, &None));
+    book.tell(&in_progress(8));
+    assert_eq!(book.gone, gone);
+}
+
+#[test]
+fn a_job_that_begins_on_a_runner_that_an_operator_stops_does_not_bring_it_back() {
+    let mut book = Book::with_runner();
+    let runner = book.runners.values().next().unwrap();
+    let stopped = runner.end(EndingKind::StoppedByOperator, None, at(90));
+    book.write(&Change::Runner(stopped));
+    book.tell(&in_progress(7));
+    assert_eq!(book.runners.values().next().unwrap().stage(), RunnerStage::Ending);
+}
+
+#[test]
+fn an_answer_from_before_the_record_changed_is_dropped() {
+    let mut book = Book::default();
+    book.tell(&queued(7));
+    let JobRecord::Open(before) = book.jobs[&JobId::new(7)].clone() else { unreachable!() };
+    book.tell(&in_progress(7));
+    let answer = JobAnswer {
+        job: JobId::new(7),
+        asked: before.version,
+        on_behalf_of: None,
+        outcome: JobOutcome::Absent,
+        at: at(500),
+    };
+    assert_eq!(book.tell(&Event::JobAnswer(answer)).changes, []);
 }

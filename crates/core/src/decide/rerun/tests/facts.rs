@@ -102,3 +102,38 @@ fn a_runner_is_lost_whichever_repositorys_job_it_had_and_the_job_decides() {
     settings.reruns.repositories = vec![crate::rules::policy::RepositoryPattern::parse("acme/web").unwrap()];
     assert!(lost(&busy(7), StopCause::SpotInterrupted, &settings, &catalogue).is_some());
 }
+
+#[test]
+fn only_a_failure_counts_as_one() {
+    let (settings, catalogue) = (switched_on(), catalogue());
+    let rules = Rules { settings: &settings, catalogue: &catalogue };
+    let outcome = |conclusion: &str| {
+        let ended = EndedJob {
+            facts: job_facts(7, "acme/app", &["self-hosted", "class:small"]),
+            version: Version::FIRST,
+            created_at: at(0),
+            timeline: Timeline::begin(JobStage::Completed, at(9)),
+            assignment: None,
+            ending: JobEnding::Completed {
+                conclusion: Conclusion::parse(conclusion),
+                runner: TakenBy::Ours(name(7)),
+                reason: None,
+            },
+        };
+        let event = Event::Task(TaskEvent {
+            name: name(7).into(),
+            task: TaskId::parse("task").unwrap(),
+            version: 1,
+            change: TaskChange::Running,
+            times: TaskTimes::default(),
+            instance: None,
+            at: at(9),
+        });
+        let facts = facts(&event, &Records::default(), &[Change::JobEnded(ended)], rules);
+        facts.into_iter().any(|change| matches!(change, Change::Rerun(record) if matches!(&*record, RerunRecord::Outcome(outcome) if outcome.failed)))
+    };
+    assert!(outcome("failure"));
+    for other in ["cancelled", "timed_out", "success", "skipped"] {
+        assert!(!outcome(other), "{other}");
+    }
+}
