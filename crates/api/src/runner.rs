@@ -185,7 +185,11 @@ impl RunnerView {
         let by_github = || times.job.as_ref().map(|job| job.started_at);
         let began = self.first_reached(RunnerStage::Busy).or_else(by_github).filter(|_| self.job.is_some());
         let Some(began) = began else { return self };
-        let ended = self.first_reached(RunnerStage::Ending).or_else(|| self.reached(RunnerStage::Gone));
+        // A runner may get its job just when it was to end. That first ending was not the job's.
+        let ends = |stage: &&StageView<RunnerStage>| {
+            matches!(stage.state, RunnerStage::Ending | RunnerStage::Gone) && stage.at >= began
+        };
+        let ended = self.timeline.iter().find(ends).map(|stage| stage.at);
         let ran = ended.unwrap_or(now).duration_since(began);
         Self {
             job_minutes: Some(billed_minutes(ran)),
@@ -304,4 +308,50 @@ fn version(times: &Times) -> Option<String> {
 
 fn seconds(from: Option<Timestamp>, to: Option<Timestamp>) -> Option<f64> {
     Some(to?.duration_since(from?).as_secs_f64().max(0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use ecsrunner_core::records::times::JobTimes;
+    use ecsrunner_core::rules::class::size::Arch;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_second(1_764_000_000 + secs).unwrap()
+    }
+
+    /// The minutes of a job whose runner had these stages, and that began then by GitHub's word.
+    fn minutes(stages: &[(&str, i64)], began: Option<i64>) -> Option<u64> {
+        let stages: Vec<Value> =
+            stages.iter().map(|(state, secs)| json!({"state": state, "at": at(*secs)})).collect();
+        let view: RunnerView = serde_json::from_value(json!({
+            "name": "r", "repository": "acme/app", "class": "small", "pool": "p", "state": "gone", "ending": null,
+            "reason": null, "job": 7, "launched_for": 7, "task": null, "capacity_provider": "FARGATE",
+            "task_seconds": null, "cost_usd": null, "timeline": stages,
+        }))
+        .unwrap();
+        let job = began.map(|secs| JobTimes {
+            queued_at: at(0),
+            recorded_at: None,
+            started_at: at(secs),
+            held_by: None,
+        });
+        let size = Size::new(1024, 2048, None, Arch::X64).unwrap();
+        view.with_hosted(&Times { job, ..Times::default() }, size, at(9000)).job_minutes
+    }
+
+    #[test]
+    fn a_job_lasts_until_the_ending_that_is_its_own() {
+        assert_eq!(minutes(&[("reserved", 0), ("busy", 60), ("ending", 180), ("gone", 999)], None), Some(2));
+        assert_eq!(minutes(&[("busy", 60)], None), Some(149), "it goes on");
+        assert_eq!(minutes(&[("reserved", 0), ("gone", 999)], None), None);
+        // Nothing said that it was busy.
+        assert_eq!(minutes(&[("reserved", 0), ("ending", 180), ("gone", 999)], Some(60)), Some(2));
+        // It was to end, and then got a job.
+        let back = [("reserved", 0), ("ending", 59), ("busy", 60), ("ending", 180), ("gone", 999)];
+        assert_eq!(minutes(&back, None), Some(2));
+        assert_eq!(minutes(&[("reserved", 0), ("ending", 59), ("gone", 180)], Some(60)), Some(2));
+    }
 }

@@ -78,9 +78,7 @@ impl Event {
             Self::JobAnswer(answer) => match &answer.outcome {
                 JobOutcome::Found(event) => {
                     let keys = event.keys();
-                    // Where no webhooks come, the answer is the first that says when the job began.
-                    let gone = keys.gone || (keys.runner.is_some() && event.began_at().is_some());
-                    Keys { runner: keys.runner.or_else(|| answer.on_behalf_of.clone()), gone, ..keys }
+                    Keys { runner: keys.runner.or_else(|| answer.on_behalf_of.clone()), ..keys }
                 }
                 JobOutcome::Absent | JobOutcome::Unanswered => Keys::of_job(answer.job),
             },
@@ -135,16 +133,20 @@ impl JobEvent {
             }
             JobAction::Waiting | JobAction::Queued => None,
         };
-        // The webhook that a job has begun can come when its runner is gone. Then it is only shown there.
-        let gone = runner.is_some() && matches!(self.action, JobAction::InProgress { .. });
+        // What tells when a job has begun can come when its runner is gone. Then it is only shown there.
+        let tells_begin = matches!(self.action, JobAction::InProgress { .. }) || self.began_at().is_some();
+        let gone = runner.is_some() && tells_begin;
         Keys { runner, gone, ..Keys::of_job(self.facts.id) }
     }
 
-    /// Returns when a runner began a job that has ended, if GitHub said so.
+    /// Returns when a runner began a job that has ended, if GitHub said so: not later than it ended.
     #[must_use]
     pub fn began_at(&self) -> Option<Timestamp> {
         match &self.action {
-            JobAction::Completed { runner, started_at, .. } => started_at.filter(|_| runner.name().is_some()),
+            JobAction::Completed { runner, started_at, .. } => {
+                let began = started_at.filter(|_| runner.name().is_some());
+                began.map(|at| at.min(self.happened_at()))
+            }
             JobAction::Waiting | JobAction::Queued | JobAction::InProgress { .. } => None,
         }
     }

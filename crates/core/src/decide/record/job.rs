@@ -315,7 +315,7 @@ fn end(job: &Job, event: &JobEvent, ending: JobEnding) -> EndedJob {
 fn completed_timeline(event: &JobEvent, before: Option<Timeline<JobStage>>) -> Timeline<JobStage> {
     let ended_at = event.happened_at();
     let is_told = before.as_ref().is_some_and(|before| before.at(JobStage::InProgress).is_some());
-    let began = event.began_at().filter(|_| !is_told).map(|at| (JobStage::InProgress, at.min(ended_at)));
+    let began = event.began_at().filter(|_| !is_told).map(|at| (JobStage::InProgress, at));
     let stages = began.into_iter().chain([(JobStage::Completed, ended_at)]);
     match before {
         Some(mut timeline) => {

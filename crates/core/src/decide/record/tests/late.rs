@@ -121,24 +121,27 @@ fn a_job_that_no_runner_began_has_no_begin_whatever_github_says_of_it() {
 }
 
 #[test]
-fn an_answer_about_a_job_tells_its_begin_to_the_runner_in_history_too() {
-    let mut book = Book::with_runner();
-    book.tell(&stopped(AgentExit::Completed));
-    book.clean(at(400_000));
-    assert_eq!(book.gone[0].times.job, None);
-    let Event::Job(found) = job_event(7, completed_since(5_000, ours()), 500_000) else { unreachable!() };
-    let JobRecord::Open(job) = &book.jobs[&JobId::new(7)] else { panic!("{:?}", book.jobs) };
-    let answer = JobAnswer {
-        job: JobId::new(7),
-        asked: job.version,
-        on_behalf_of: None,
-        outcome: JobOutcome::Found(found),
-        at: at(500_000),
-    };
-    book.tell(&Event::JobAnswer(answer));
-    let [gone] = &book.gone[..] else { panic!("{:?}", book.gone) };
-    assert_eq!(gone.served, Served::Job(JobId::new(7)));
-    assert_eq!(gone.times.job.as_ref().unwrap().started_at, at(5_000));
+fn the_end_of_a_job_tells_its_begin_to_the_runner_in_history_too() {
+    for by_answer in [true, false] {
+        let mut book = Book::with_runner();
+        book.tell(&stopped(AgentExit::Completed));
+        book.clean(at(400_000));
+        assert_eq!(book.gone[0].times.job, None);
+        let told = job_event(7, completed_since(5_000, ours()), 500_000);
+        let JobRecord::Open(job) = &book.jobs[&JobId::new(7)] else { panic!("{:?}", book.jobs) };
+        let Event::Job(found) = told.clone() else { unreachable!() };
+        let answer = JobAnswer {
+            job: JobId::new(7),
+            asked: job.version,
+            on_behalf_of: None,
+            outcome: JobOutcome::Found(found),
+            at: at(500_000),
+        };
+        book.tell(&if by_answer { Event::JobAnswer(answer) } else { told });
+        let [gone] = &book.gone[..] else { panic!("{:?}", book.gone) };
+        assert_eq!(gone.served, Served::Job(JobId::new(7)));
+        assert_eq!(gone.times.job.as_ref().unwrap().started_at, at(5_000));
+    }
 }
 
 #[test]
