@@ -9,6 +9,7 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Wi
 use ecsrunner_core::text::is_hidden;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
 
 use crate::arguments::TalkArguments;
 
@@ -98,10 +99,10 @@ impl Rows {
     /// Returns the width that a column needs to be readable. A wrapped id, which is in the first column, cannot be copied,
     /// and a wrapped number cannot be read. Other cells are wrapped between words.
     fn least_width(&self, column: usize) -> usize {
-        let longest_word = |text: &str| text.split(' ').map(|word| word.chars().count()).max().unwrap_or(0);
+        let longest_word = |text: &str| text.split(' ').map(UnicodeWidthStr::width).max().unwrap_or(0);
         let is_number = self.right.contains(&column);
         let cells = self.rows.iter().filter_map(|row| row.get(column)).map(|cell| match column {
-            _ if is_number => cell.chars().count(),
+            _ if is_number => cell.width(),
             0 => longest_word(cell),
             _ => longest_word(cell).min(WORD),
         });
@@ -123,14 +124,12 @@ impl Rows {
     }
 }
 
-/// Wraps a text between words, so that each line is indented and at most so many characters wide if its words allow it.
+/// Wraps a text between words, so that each line is indented and at most so many columns wide if its words allow it.
 fn indented(text: &str, width: usize) -> String {
     let most = width.saturating_sub(INDENT.len());
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
-        let line = lines
-            .last_mut()
-            .filter(|line| line.is_empty() || line.chars().count() + 1 + word.chars().count() <= most);
+        let line = lines.last_mut().filter(|line| line.is_empty() || line.width() + 1 + word.width() <= most);
         match line {
             Some(line) if line.is_empty() => line.push_str(word),
             Some(line) => *line += &format!(" {word}"),
@@ -307,6 +306,21 @@ mod tests {
             no class has all labels of the job: self-hosted, linux and gpu are asked
             for, and the classes are large and small
         ");
+    }
+
+    #[test]
+    fn widths_are_those_of_a_terminal() {
+        let mut rows = Rows::new(["JOB", "NAME", "SINCE>"]);
+        rows.add(["試験試験試験", "build and test it", "三分"].map(str::to_owned));
+        assert_eq!([rows.least_width(0), rows.least_width(1), rows.least_width(2)], [12, 5, 5]);
+        let table = rows.table(Some(28));
+        assert!(table.contains("試験試験試験  ") && table.contains("三分\n"), "{table}");
+        assert_eq!(indented("日本語 日本語 日本語", 18), "    日本語 日本語\n    日本語\n");
+        // A letter and its accent are one column.
+        assert_eq!(
+            indented("e\u{301}e\u{301} e\u{301}e\u{301}", 9),
+            "    e\u{301}e\u{301} e\u{301}e\u{301}\n"
+        );
     }
 
     #[test]

@@ -9,4 +9,4 @@ mod table;
 
 pub use classes::{classes, located};
 pub use settings::settings;
-pub use table::{Read, of_json, read};
+pub use table::{Read, of_json, read, read_hiding};

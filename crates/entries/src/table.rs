@@ -1,7 +1,7 @@
 //! Reads a table key by key.
 
 use serde::de::DeserializeOwned;
-use serde_path_to_error::{Path, Segment};
+use serde_path_to_error::Segment;
 use toml::{Table, Value};
 
 /// What could be read of a table.
@@ -35,6 +35,18 @@ pub fn read<T: DeserializeOwned>(
     least: &Table,
     mistakes: &mut Vec<String>,
 ) -> Read<T> {
+    read_hiding(path, table, least, |_| false, mistakes)
+}
+
+/// As [`read()`], and shows no value of the table's own keys for which `is_hidden` is true, nor of what is below them: a
+/// person may put a secret where the name of its file belongs.
+pub fn read_hiding<T: DeserializeOwned>(
+    path: &str,
+    table: Table,
+    least: &Table,
+    is_hidden: impl Fn(&str) -> bool,
+    mistakes: &mut Vec<String>,
+) -> Read<T> {
     let mut right = Table::new();
     let mut mistaken = Vec::new();
     for (key, value) in table {
@@ -43,7 +55,11 @@ pub fn read<T: DeserializeOwned>(
             right.insert(key, value);
             continue;
         }
-        mistakes.extend(found.into_iter().map(|(at, text)| format!("{}: {text}", join(path, &at))));
+        let is_hidden = is_hidden(&key);
+        mistakes.extend(found.into_iter().map(|(at, text)| {
+            let text = if is_hidden { without_value(&text) } else { text };
+            format!("{}: {text}", join(path, &at))
+        }));
         mistaken.push(key);
     }
     for (key, value) in least {
@@ -67,9 +83,15 @@ fn mistakes_of<T: DeserializeOwned>(key: &str, value: Value, least: &Table) -> V
     let mut alone = least.clone();
     alone.insert(key.to_owned(), value);
     let mut whole = Value::Table(alone);
+    let mut left_out = Vec::new();
     while let Err(error) = serde_path_to_error::deserialize::<_, T>(whole.clone()) {
         let (path, text) = (error.path(), one_line(error.inner().message()));
-        let at = path.to_string();
+        let segments: Vec<&Segment> = path.iter().collect();
+        let at = place(&segments, &left_out);
+        // A list may be too short without the items that were left out.
+        if left_out.iter().any(|item| item.list == at) {
+            break;
+        }
         let was_left_out = |(before, _): &(String, String)| {
             let inner = before.strip_prefix(&at).and_then(|rest| rest.strip_prefix('.'));
             inner.is_some_and(|inner| text == format!("missing field `{inner}`"))
@@ -80,17 +102,43 @@ fn mistakes_of<T: DeserializeOwned>(key: &str, value: Value, least: &Table) -> V
         // An error of the whole table is one of this key, which is the only one that was given.
         let is_below = at == key || at.starts_with(&format!("{key}.")) || at.starts_with(&format!("{key}["));
         found.push((if is_below { at } else { key.to_owned() }, text));
-        if !leave_out(&mut whole, path, key) {
+        if !leave_out(&mut whole, &segments, key) {
             break;
+        }
+        if let Some((Segment::Seq { index }, list)) = segments.split_last() {
+            let list = place(list, &left_out);
+            let index = given_index(&list, *index, &left_out);
+            left_out.push(Item { list, index });
         }
     }
     found
 }
 
-/// Removes what a path leads to. Returns whether it is there, and below `key`.
-fn leave_out(whole: &mut Value, path: &Path, key: &str) -> bool {
-    let segments: Vec<&Segment> = path.iter().collect();
-    let [first, .., last] = &segments[..] else { return false };
+/// An item that was left out of a list, by the list's place and the item's number as given.
+struct Item {
+    list: String,
+    index: usize,
+}
+
+/// Returns the number that an item had before others were left out of its list, in the order of their numbers.
+fn given_index(list: &str, index: usize, left_out: &[Item]) -> usize {
+    let left_out = left_out.iter().filter(|item| item.list == list);
+    left_out.fold(index, |index, item| if item.index <= index { index + 1 } else { index })
+}
+
+/// Returns a path as a person gave it, such as `classes[1].cpu`.
+fn place(segments: &[&Segment], left_out: &[Item]) -> String {
+    segments.iter().fold(String::new(), |at, segment| match segment {
+        Segment::Seq { index } => format!("{at}[{}]", given_index(&at, *index, left_out)),
+        other if at.is_empty() => other.to_string(),
+        other => format!("{at}.{other}"),
+    })
+}
+
+/// Removes what a path leads to. Returns whether it is there, and below `key`. The items of a list have one type, so the
+/// others can be read without it.
+fn leave_out(whole: &mut Value, segments: &[&Segment], key: &str) -> bool {
+    let [first, .., last] = segments else { return false };
     if first.to_string() != key {
         return false;
     }
@@ -109,13 +157,25 @@ fn leave_out(whole: &mut Value, path: &Path, key: &str) -> bool {
     match (last, at) {
         (Segment::Map { key }, Value::Table(table)) => table.remove(key).is_some(),
         (Segment::Seq { index }, Value::Array(items)) if *index < items.len() => {
-            // The places of the others stay.
-            let other =
-                items.iter().enumerate().find(|(place, _)| place != index).map(|(_, item)| item.clone());
-            other.is_some_and(|other| std::mem::replace(&mut items[*index], other.clone()) != other)
+            items.remove(*index);
+            true
         }
         _ => false,
     }
+}
+
+/// Returns a mistake without the value that is mistaken, but with the type of it.
+fn without_value(text: &str) -> String {
+    if text.starts_with("unknown field ") || text.starts_with("missing field ") {
+        return text.to_owned();
+    }
+    // The value may have these words too, and what is expected comes last.
+    let (found, expected) = match text.rsplit_once(", expected ") {
+        Some((found, expected)) => (found, format!(", expected {expected}")),
+        None => (text, String::new()),
+    };
+    let kind = found.split(['"', '`']).next().unwrap_or_default().trim_end();
+    format!("{kind}{expected}")
 }
 
 /// Returns a JSON value in the form of TOML. A key with `null` is as if it were not there.
@@ -162,6 +222,10 @@ mod tests {
         #[serde(default)]
         names: Vec<String>,
         #[serde(default)]
+        groups: Vec<Vec<String>>,
+        #[serde(default)]
+        colour: Option<Colour>,
+        #[serde(default)]
         parts: BTreeMap<String, Part>,
     }
 
@@ -172,6 +236,13 @@ mod tests {
         port: u16,
         #[serde(default)]
         open: bool,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Colour {
+        Red,
+        Blue,
     }
 
     fn mistakes(text: &str) -> Vec<String> {
@@ -192,13 +263,66 @@ mod tests {
             [
                 "a.b.names[1]: invalid type: integer `3`, expected a string",
                 "a.b.names[2]: invalid type: integer `4`, expected a string",
-                "a.b.other: unknown field `other`, expected one of `size`, `names`, `parts`",
+                "a.b.other: unknown field `other`, expected one of `size`, `names`, `groups`, `colour`, `parts`",
                 "a.b.parts.db.extra: unknown field `extra`, expected `port` or `open`",
                 "a.b.parts.db.open: invalid type: integer `1`, expected a boolean",
                 "a.b.parts.db.port: invalid value: integer `70000`, expected u16",
                 "a.b.size: invalid type: string \"big\", expected u32",
             ]
         );
+    }
+
+    #[test]
+    fn each_mistaken_item_of_a_list_is_told_at_its_own_place() {
+        let at = |text: &str| -> Vec<String> {
+            let cut = |mistake: String| mistake.split(", expected").next().unwrap().to_owned();
+            mistakes(&format!("size = 1\n{text}")).into_iter().map(cut).collect()
+        };
+        let wrong = |place: &str, value: u32| format!("a.b.{place}: invalid type: integer `{value}`");
+        assert_eq!(at("names = [3, 4]"), [wrong("names[0]", 3), wrong("names[1]", 4)]);
+        assert_eq!(at("names = [3, 3]"), [wrong("names[0]", 3), wrong("names[1]", 3)]);
+        assert_eq!(
+            at("names = [1, 'x', 2, 'y', 3]"),
+            [wrong("names[0]", 1), wrong("names[2]", 2), wrong("names[4]", 3)]
+        );
+        assert_eq!(at("names = [3]"), [wrong("names[0]", 3)]);
+        assert_eq!(
+            at("groups = [['x', 1], [2, 'y', 2], 3, [4]]"),
+            [
+                wrong("groups[0][1]", 1),
+                wrong("groups[1][0]", 2),
+                wrong("groups[1][2]", 2),
+                wrong("groups[2]", 3),
+                wrong("groups[3][0]", 4),
+            ]
+        );
+    }
+
+    #[test]
+    fn hidden_keys_do_not_show_their_values() {
+        let text = "size = 'hunter2, expected u8'\nnames = 'hunter2'\nother = 'hunter2'\ncolour = 'hunter2'\n\
+                    [parts.db]\nport = 70000\nopen = 1\nhunted = 'hunter2'\n";
+        let told = |is_hidden: fn(&str) -> bool| {
+            let mut mistakes = Vec::new();
+            let least = Table::from_iter([("size".to_owned(), 1.into())]);
+            read_hiding::<Entry>("a", text.parse().unwrap(), &least, is_hidden, &mut mistakes);
+            mistakes
+        };
+        assert_eq!(
+            told(|_| true),
+            [
+                "a.colour: unknown variant, expected `red` or `blue`",
+                "a.names: invalid type: string, expected a sequence",
+                "a.other: unknown field `other`, expected one of `size`, `names`, `groups`, `colour`, `parts`",
+                "a.parts.db.hunted: unknown field `hunted`, expected `port` or `open`",
+                "a.parts.db.open: invalid type: integer, expected a boolean",
+                "a.parts.db.port: invalid value: integer, expected u16",
+                "a.size: invalid type: string, expected u32",
+            ]
+        );
+        let only_names = told(|key| key == "names");
+        assert_eq!(only_names[1], "a.names: invalid type: string, expected a sequence");
+        assert_eq!(only_names[0], "a.colour: unknown variant `hunter2`, expected `red` or `blue`");
     }
 
     #[test]

@@ -272,7 +272,9 @@ impl<'a> Reader<'a> {
             return None;
         };
         let least = required.iter().map(|key| ((*key).to_owned(), Value::from("")));
-        ecsrunner_entries::read(key, table, &Table::from_iter(least), &mut self.mistakes).valid()
+        let least = Table::from_iter(least);
+        let is_hidden = |own: &str| matches!((key, own), ("github" | "webhook", _) | ("runner", "env"));
+        ecsrunner_entries::read_hiding(key, table, &least, is_hidden, &mut self.mistakes).valid()
     }
 
     fn hosts(&mut self, value: Option<Value>) -> Vec<String> {
@@ -295,5 +297,31 @@ impl<'a> Reader<'a> {
         let base = self.file.parent().filter(|parent| !parent.as_os_str().is_empty());
         let joined = base.unwrap_or(Path::new(".")).join(path);
         std::path::absolute(&joined).unwrap_or(joined)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_where_its_file_belongs_is_not_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ecsrunner.toml");
+        let text = "version = 1\ndeployment = 'ci'\nrepositories = 7\n\
+                    [github]\napp = \"\"\"-----BEGIN KEY-----\nhunter2\"\"\"\n\
+                    [webhook]\nsecret_files = 'hunter2'\n\
+                    [runner]\ndir = 'runner'\nenv = 'HTTPS_PROXY=http://ann:hunter2@proxy'\n";
+        std::fs::write(&file, text).unwrap();
+        let told = Config::read(&file, &Overrides::default()).unwrap_err().to_string();
+        for mistake in [
+            "github.app: invalid type: string, expected struct AppEntry",
+            "webhook.secret_files: invalid type: string, expected a sequence",
+            "runner.env: invalid type: string, expected a sequence",
+            "repositories: invalid type: integer `7`, expected a sequence",
+        ] {
+            assert!(told.lines().any(|line| line.trim() == mistake), "{mistake}: {told}");
+        }
+        assert!(!told.contains("hunter2") && !told.contains("BEGIN"), "{told}");
     }
 }

@@ -58,18 +58,32 @@ impl Changes {
         let to = to.unwrap_or(&checkout.sha);
         let base = checkout.base.as_ref().map(|(_, base)| base.as_str()).filter(|_| is_pull);
         let given = from.or(base);
-        let from = given.map(str::to_owned).or_else(|| checkout.parent(to));
+        let from = match given {
+            Some(given) => Some(given.to_owned()),
+            None => checkout.parent(to)?,
+        };
         let Some(from) = from else {
             let files = checkout.files(&["ls-tree", "-r", "--name-only", "-z", to])?;
             return Ok(Self::compared(files, &format!("all files of the first commit, {}", short(to))));
         };
+        if !checkout.has(&from) {
+            let (to, from) = (short(to), short(&from));
+            return unknown(&format!("the clone is shallow: it has {to}, and not the commit before, {from}"));
+        }
         // A pull request shows what its own branch changed.
         let start = match is_pull {
             true => checkout.git(&["merge-base", &from, to]).ok(),
             false => Some(from.clone()),
         };
         let Some(start) = start else {
-            return unknown(&format!("{} and {} have no commit in common", short(&from), short(to)));
+            let (from, to) = (short(&from), short(to));
+            let is_shallow = checkout.git(&["rev-parse", "--is-shallow-repository"])? == "true";
+            return unknown(&match is_shallow {
+                true => {
+                    format!("the clone is shallow: it does not have the commit where {from} and {to} parted")
+                }
+                false => format!("{from} and {to} have no commit in common"),
+            });
         };
         let files = checkout.files(&["diff-tree", "-r", "--no-renames", "--name-only", "-z", &start, to])?;
         let what = match files.len() {
@@ -109,9 +123,11 @@ impl Checkout {
         self.git(&["cat-file", "-e", &format!("{commit}^{{commit}}")]).is_ok()
     }
 
-    /// Returns the first parent of a commit, if it has one.
-    fn parent(&self, commit: &str) -> Option<String> {
-        self.git(&["rev-parse", "-q", "--verify", &format!("{commit}^1^{{commit}}")]).ok()
+    /// Returns the first parent of a commit, if it has one. A shallow clone may not have that parent itself.
+    fn parent(&self, commit: &str) -> anyhow::Result<Option<String>> {
+        let content = self.git(&["cat-file", "commit", commit])?;
+        let mut header = content.lines().take_while(|line| !line.is_empty());
+        Ok(header.find_map(|line| line.strip_prefix("parent ")).map(str::to_owned))
     }
 
     fn files(&self, arguments: &[&str]) -> anyhow::Result<Vec<String>> {
@@ -123,6 +139,7 @@ impl Checkout {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::Path;
 
     use serde_json::json;
 
@@ -168,16 +185,24 @@ mod tests {
 
         /// Returns the changed files, and the text beside them with commits by name.
         fn changes(&self, event: &str, payload: &Value) -> (Vec<String>, String) {
-            let into = tempfile::tempdir().unwrap();
-            let checkout = prepare(self.0.path(), &into.path().join("x.git"), None, None).unwrap();
-            let changes = Changes::of_event(checkout.as_ref(), event, payload.as_object().unwrap()).unwrap();
-            let mut of = changes.of;
+            let changes = changes_in(self.0.path(), event, None, payload);
+            let of = self.with_names(changes.of);
+            (changes.files.unwrap_or_default(), of)
+        }
+
+        fn with_names(&self, mut of: String) -> String {
             for name in ["main", "topic", "topic~1", "main~1"] {
                 let id = self.git(&["rev-parse", name]);
                 of = of.replace(&id[..SHORT], name);
             }
-            (changes.files.unwrap_or_default(), of)
+            of
         }
+    }
+
+    fn changes_in(root: &Path, event: &str, base: Option<&str>, payload: &Value) -> Changes {
+        let into = tempfile::tempdir().unwrap();
+        let checkout = prepare(root, &into.path().join("x.git"), None, base).unwrap();
+        Changes::of_event(checkout.as_ref(), event, payload.as_object().unwrap()).unwrap()
     }
 
     fn told(changes: &(Vec<String>, String)) -> String {
@@ -244,6 +269,40 @@ mod tests {
         assert_eq!(
             told(&repository.changes("push", &json!({}))),
             "all files of the first commit, main~1: one"
+        );
+    }
+
+    #[test]
+    fn a_shallow_clone_does_not_tell_what_changed() {
+        let repository = Repository::new();
+        let clones = tempfile::tempdir().unwrap();
+        let from = format!("file://{}", repository.0.path().display());
+        let clone = |name: &str, depth: &str, branches: &str| {
+            let into = clones.path().join(name);
+            repository.git(&["clone", "--quiet", "--depth", depth, branches, &from, into.to_str().unwrap()]);
+            into
+        };
+        let of = |root: &Path, event: &str| {
+            let base = event.starts_with("pull_request").then_some("main");
+            let changes = changes_in(root, event, base, &json!({}));
+            (changes.files, repository.with_names(changes.of))
+        };
+        let one = clone("one-commit", "1", "--single-branch");
+        assert_eq!(
+            of(&one, "push"),
+            (None, "the clone is shallow: it has topic, and not the commit before, topic~1".to_owned())
+        );
+        fs::write(one.join("six"), "6").unwrap();
+        assert_eq!(of(&one, "push").0, Some(vec!["six".to_owned()]));
+        let two = clone("two-commits", "2", "--single-branch");
+        assert_eq!(of(&two, "push").0.map(|files| files.join(" ")), Some("five four one".to_owned()));
+        let both = clone("both-branches", "1", "--no-single-branch");
+        assert_eq!(
+            of(&both, "pull_request"),
+            (
+                None,
+                "the clone is shallow: it does not have the commit where main and topic parted".to_owned()
+            )
         );
     }
 

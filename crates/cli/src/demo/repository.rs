@@ -102,7 +102,13 @@ pub(super) fn prepare(
     text(inside().args(["update-ref", &format!("refs/heads/{branch}"), &sha]))?;
     text(inside().args(["symbolic-ref", "HEAD", &format!("refs/heads/{branch}")]))?;
     if let Some((name, sha)) = &base {
-        text(inside().args(["update-ref", &format!("refs/heads/{name}"), sha]))?;
+        let local = format!("refs/heads/{name}");
+        // Of a shallow repository, a clone has only the commits of its own branches.
+        if text(inside().args(["cat-file", "-e", sha])).is_err() {
+            let refspec = format!("+refs/remotes/origin/{name}:{local}");
+            text(inside().args(["fetch", "--quiet", "--update-shallow", "--"]).arg(root).arg(refspec))?;
+        }
+        text(inside().args(["update-ref", &local, sha]))?;
     }
     let has_changes = has_changes && head.is_some();
     let commit = Commit::read(inside, &sha, head.as_ref().unwrap_or(&sha))?;

@@ -426,7 +426,7 @@ async fn a_catalogue_is_checked_with_every_mistake() {
     insta::assert_snapshot!(check(r#"{"c": {"cpu": 512, "memory": 1024, "docker": true}}"#), @r"
     exit code 0
     --- stdout
-    c	0.5	1 GiB	20 GiB	x64	on-demand	—	$0.030	—	—
+    c	0.5	1 GiB	20 GiB	x64	on-demand	—	$0.030	—	—	—
     --- stderr
     class `c` is valid on one machine only: docker is true, and its tasks run on Fargate, which gives no task the privileges that a Docker engine needs: set compute to `managed-instances`
     ");

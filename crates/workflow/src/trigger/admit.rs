@@ -1,6 +1,7 @@
 //! Whether an event starts a workflow.
 
-use super::{Triggers, default_activities, filter::texts, matches};
+use super::filter::{effective, texts};
+use super::{Triggers, default_activities, matches};
 use crate::problem::Position;
 use crate::token::Token;
 
@@ -57,11 +58,9 @@ impl Triggers {
     /// Returns the name and the place of the event's filter by changed files.
     #[must_use]
     pub fn path_filter(&self, event: &str) -> Option<(&'static str, Position)> {
-        // It has no effect on other events.
-        let has_paths = matches!(event, "push" | "pull_request" | "pull_request_target");
-        let trigger = self.events.iter().find(|trigger| has_paths && trigger.event == event)?;
+        let trigger = self.events.iter().find(|trigger| trigger.event == event)?;
         let filters = trigger.filters.as_ref()?;
-        ["paths", "paths-ignore"].into_iter().find_map(|key| {
+        ["paths", "paths-ignore"].into_iter().filter(|key| effective(event).contains(key)).find_map(|key| {
             let filter = filters.get(key)?;
             (!texts(filter).is_empty()).then_some((key, filter.at))
         })
@@ -76,8 +75,10 @@ struct Filters<'a> {
 }
 
 impl<'a> Filters<'a> {
+    /// Returns a filter that has an effect on the event. GitHub does not look at others.
     fn get(self, key: &str) -> Option<&'a Token> {
-        self.filters.and_then(|filters| filters.get(key))
+        let filters = self.filters.filter(|_| effective(self.event.name).contains(&key));
+        filters.and_then(|filters| filters.get(key))
     }
 
     /// Returns the patterns of a filter. One without patterns filters nothing.

@@ -19,7 +19,7 @@ fn items(token: &Token) -> Vec<&Token> {
 }
 
 /// The filters that have an effect on an event.
-fn effective(event: &str) -> &'static [&'static str] {
+pub(super) fn effective(event: &str) -> &'static [&'static str] {
     match event {
         "push" => &["branches", "branches-ignore", "tags", "tags-ignore", "paths", "paths-ignore"],
         "pull_request" | "pull_request_target" => {

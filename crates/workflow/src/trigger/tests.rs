@@ -85,6 +85,25 @@ fn changed_files_decide_as_at_github() {
 }
 
 #[test]
+fn filters_without_an_effect_on_an_event_refuse_nothing() {
+    let changed = ["src/a.rs".to_owned()];
+    for (on, name) in [
+        ("{release: {paths: [docs/**]}}", "release"),
+        ("{merge_group: {paths: [docs/**], tags: ['v*']}}", "merge_group"),
+        ("{pull_request: {tags: ['v*']}}", "pull_request"),
+        ("{pull_request_target: {tags-ignore: ['**']}}", "pull_request_target"),
+        ("{release: {branches: [dev]}}", "release"),
+        ("{push: {types: [created]}}", "push"),
+    ] {
+        let event = Event { changed: Some(&changed), activity: None, ..event(name, Some("main"), None) };
+        assert_eq!(triggers(on).admit(event), Ok(()), "{on}");
+        assert_eq!(triggers(on).path_filter(name), None, "{on}");
+    }
+    let activity = Event { activity: Some("deleted"), ..event("push", Some("main"), None) };
+    assert_eq!(triggers("{push: {types: [created]}}").admit(activity), Ok(()));
+}
+
+#[test]
 fn only_the_first_300_changed_files_are_compared() {
     let on = "{push: {paths: [z]}}";
     let mut files: Vec<String> = (0..299).map(|number| format!("a{number:03}")).collect();
