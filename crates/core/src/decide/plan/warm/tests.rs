@@ -322,6 +322,22 @@ fn max_warm_bounds_all_classes_together() {
 }
 
 #[test]
+fn a_lowered_max_warm_ends_tasks_of_whichever_class() {
+    let entries: BTreeMap<String, ClassEntry> = serde_json::from_str(
+        r#"{"small": {"cpu": 512, "memory": 1024, "warm": {"count": 2}},
+            "large": {"cpu": 4096, "memory": 8192, "warm": {"count": 2}}}"#,
+    )
+    .unwrap();
+    let mut day = Day::new(r#"{"count": 1}"#);
+    day.catalogue = Catalogue::read(&entries).0;
+    let all = "warm up 1 for large; warm up 2 for large; warm up 3 for small; warm up 4 for small";
+    assert_eq!(day.plan(0), all);
+    (1..=4).for_each(|number| day.boot(number, 15));
+    day.settings.limits.max_warm = 3;
+    assert_eq!(day.plan(20), "end 4 (surplus)");
+}
+
+#[test]
 fn tasks_whose_records_cannot_be_read_count_in_max_warm() {
     let mut day = Day::new(r#"{"count": 3}"#);
     day.settings.limits.max_warm = 3;
