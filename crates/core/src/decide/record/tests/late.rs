@@ -183,3 +183,12 @@ fn an_answer_from_before_the_record_changed_is_dropped() {
     };
     assert_eq!(book.tell(&Event::JobAnswer(answer)).changes, []);
 }
+
+#[test]
+fn an_event_of_another_task_of_the_same_name_is_not_the_runners() {
+    let mut book = Book::with_runner();
+    let Event::Task(event) = stopped(AgentExit::BootFailed) else { unreachable!() };
+    let other = Event::Task(TaskEvent { task: TaskId::parse("task0").unwrap(), version: 9, ..event });
+    assert_eq!(book.tell(&other).changes, []);
+    assert_eq!(book.summary(), "7 queued (to_plan); runner starting");
+}
