@@ -2,6 +2,9 @@
 //!
 //! While a job runs, its runner sends lines over the live feed, and the whole log of each step when the step ends. The feed
 //! leaves out empty lines, and may leave out others. So the log of a step replaces the lines of the feed.
+//!
+//! The official runner uploads long logs in blocks of 2 MiB (`Logging.cs`), also the log of the whole job while the job runs.
+//! It says when a log has ended, with the log's metadata. Until then a job's blocks replace nothing.
 
 use std::collections::VecDeque;
 
@@ -14,10 +17,10 @@ const CUT: &str = "...";
 
 #[derive(Default, Debug)]
 pub(super) struct JobLog {
-    /// The whole log, once its runner has uploaded it.
+    /// The whole log, once its runner has uploaded all of it.
     whole: Option<String>,
-    /// Whether the whole log is all that has come.
-    is_only_whole: bool,
+    /// The blocks of the whole log while others can follow.
+    blocks: String,
     /// The steps, in the order in which they came.
     parts: Vec<Part>,
     /// All lines in the order in which they came, without times and empty lines.
@@ -66,25 +69,36 @@ impl JobLog {
         }
     }
 
-    /// Sets the whole log, or appends a block to it.
-    pub(super) fn upload_whole(&mut self, text: String, appends: bool) {
-        self.is_only_whole |= self.lines.is_empty();
-        if self.is_only_whole {
+    /// Takes the first block of the whole log, or one that is appended to it.
+    pub(super) fn upload_whole(&mut self, text: &str, appends: bool) {
+        if !appends {
+            self.blocks.clear();
+        }
+        self.blocks.push_str(text);
+    }
+
+    /// Ends the whole log: all its blocks have come. Does nothing if there are none.
+    pub(super) fn end_whole(&mut self) {
+        let blocks = std::mem::take(&mut self.blocks);
+        if blocks.is_empty() {
+            return;
+        }
+        if self.lines.is_empty() {
             self.lines
-                .extend(without_times(&text).lines().filter(|line| !line.is_empty()).map(str::to_owned));
+                .extend(without_times(&blocks).lines().filter(|line| !line.is_empty()).map(str::to_owned));
         }
-        match &mut self.whole {
-            Some(whole) if appends => whole.push_str(&text),
-            whole => *whole = Some(text),
-        }
+        self.whole = Some(blocks);
         // The whole log includes them.
         self.parts.clear();
     }
 
     /// Returns the log as far as it is there, with the steps in their order.
     pub(super) fn text(&self, steps: &[StepReport]) -> Option<String> {
-        if self.whole.is_some() || self.parts.is_empty() {
+        if self.whole.is_some() {
             return self.whole.clone();
+        }
+        if self.parts.is_empty() {
+            return (!self.blocks.is_empty()).then(|| self.blocks.clone());
         }
         let number = |part: &&Part| {
             let step = steps.iter().find(|step| step.id == part.step);
@@ -167,7 +181,8 @@ mod tests {
         assert_eq!(lines(&log), ["one", "two", "three", "lost", "late", "four"]);
         let text = without_times(&log.text(&[]).unwrap());
         assert_eq!(text, "one\n\ntwo\nthree\nlost\nlate\nfour\n");
-        log.upload_whole("all".to_owned(), false);
+        log.upload_whole("all", false);
+        log.end_whole();
         fed(&mut log, "b", &["after the end"]);
         assert_eq!((log.text(&[]).unwrap().as_str(), log.lines_from(6)), ("all", &[][..]));
     }
@@ -189,9 +204,33 @@ mod tests {
         log.upload_step("a", &format!("{TIME} two\n"));
         assert_eq!(lines(&log), ["one", "two"]);
         let mut log = JobLog::default();
-        log.upload_whole(format!("{TIME} one\n"), false);
+        log.upload_whole(&format!("{TIME} one\n"), false);
+        assert_eq!(log.text(&[]), Some(format!("{TIME} one\n")));
+        log.upload_whole(&format!("{TIME} one\n"), false);
+        log.end_whole();
         assert_eq!(lines(&log), ["one"]);
         assert_eq!(log.lines_from(7), &[] as &[String]);
+    }
+
+    #[test]
+    fn blocks_of_a_job_that_runs_replace_nothing() {
+        let mut log = JobLog::default();
+        fed(&mut log, "a", &["one"]);
+        log.upload_whole("", false);
+        log.upload_whole(&format!("{TIME} one\n"), true);
+        fed(&mut log, "a", &["two"]);
+        log.upload_step("b", &format!("{TIME} three\n"));
+        assert_eq!(lines(&log), ["one", "two", "three"]);
+        assert_eq!(without_times(&log.text(&[]).unwrap()), "one\ntwo\nthree\n");
+        log.upload_whole(&format!("{TIME} two\n{TIME} three\n"), true);
+        log.end_whole();
+        // Once more, as after an answer that was lost.
+        log.end_whole();
+        assert_eq!(lines(&log), ["one", "two", "three"]);
+        assert_eq!(
+            log.text(&[]).unwrap(),
+            ["one", "two", "three"].map(|line| format!("{TIME} {line}\n")).concat()
+        );
     }
 
     #[test]
