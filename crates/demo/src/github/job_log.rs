@@ -1,7 +1,8 @@
 //! The log of a job as far as its runner has sent it.
 //!
 //! While a job runs, its runner sends lines over the live feed, and the whole log of each step when the step ends. The feed
-//! leaves out empty lines, and may leave out others. So the log of a step replaces the lines of the feed.
+//! leaves out empty lines, and may leave out others. So the log of a step replaces the lines of the feed. Where lines are
+//! equal, their numbers tell which one was left out.
 //!
 //! The official runner uploads long logs in blocks of 2 MiB (`Logging.cs`), also the log of the whole job while the job runs.
 //! It says when a log has ended, with the log's metadata. Until then a job's blocks replace nothing.
@@ -33,24 +34,36 @@ struct Part {
     /// The step's id.
     step: String,
     uploaded: String,
-    /// Lines of the feed that no upload had yet.
-    ahead: VecDeque<String>,
-    /// Uploaded lines that the feed did not have.
-    behind: VecDeque<String>,
+    /// The number of uploaded lines.
+    count: u64,
+    /// Lines of the feed that no upload had yet, each with the least number that it can have.
+    ahead: VecDeque<(u64, String)>,
+    /// Uploaded lines that the feed did not have, with their numbers.
+    behind: VecDeque<(u64, String)>,
+    /// Whether all of its log was uploaded.
+    has_ended: bool,
 }
 
 impl JobLog {
-    /// Adds lines of the feed.
-    pub(super) fn feed(&mut self, step: &str, lines: &[String]) {
+    /// Adds lines of the feed. `start` is the number of the first one in the step's log, from 1, if it is known. Each text
+    /// is one or more lines.
+    pub(super) fn feed(&mut self, step: &str, start: Option<u64>, texts: &[String]) {
         if self.whole.is_some() {
             return;
         }
         let part = part(&mut self.parts, step);
-        for line in lines.iter().flat_map(|line| line.lines()).filter(|line| !line.is_empty()) {
-            if !take(&mut part.behind, |known| is_same(line, known)) {
-                part.ahead.push_back(line.to_owned());
+        if part.has_ended {
+            return;
+        }
+        let mut number = start.unwrap_or_default();
+        for line in texts.iter().flat_map(|text| text.split('\n')) {
+            let line = line.strip_suffix('\r').unwrap_or(line);
+            // Lines can be left out between those of a message, so a line's number is this one or a greater one.
+            if !line.is_empty() && !part.take_behind(number, line) {
+                part.ahead.push_back((number, line.to_owned()));
                 self.lines.push(line.to_owned());
             }
+            number = number.saturating_add(u64::from(start.is_some()));
         }
     }
 
@@ -61,11 +74,22 @@ impl JobLog {
         }
         let part = part(&mut self.parts, step);
         part.uploaded.push_str(text);
-        for line in without_times(text).lines().filter(|line| !line.is_empty()) {
-            if !take(&mut part.ahead, |known| is_same(known, line)) {
-                part.behind.push_back(line.to_owned());
+        for line in without_times(text).lines() {
+            part.count += 1;
+            if !line.is_empty() && !part.take_ahead(line) {
+                part.behind.push_back((part.count, line.to_owned()));
                 self.lines.push(line.to_owned());
             }
+        }
+    }
+
+    /// Ends the log of a step: all its blocks have come.
+    pub(super) fn end_step(&mut self, step: &str) {
+        if self.whole.is_none() {
+            let part = part(&mut self.parts, step);
+            part.has_ended = true;
+            part.ahead.clear();
+            part.behind.clear();
         }
     }
 
@@ -109,7 +133,7 @@ impl JobLog {
         let mut text = String::new();
         for part in parts {
             text.push_str(&part.uploaded);
-            part.ahead.iter().for_each(|line| text.extend([line, "\n"]));
+            part.ahead.iter().for_each(|(_, line)| text.extend([line, "\n"]));
         }
         Some(text)
     }
@@ -120,18 +144,36 @@ impl JobLog {
     }
 }
 
+impl Part {
+    /// Removes the line of the feed that is the last uploaded one. Returns false if there is none.
+    fn take_ahead(&mut self, uploaded: &str) -> bool {
+        let found = self
+            .ahead
+            .iter()
+            .take(MAX_SEARCH)
+            .position(|(least, fed)| *least <= self.count && is_same(fed, uploaded));
+        // Those before it may come with later uploads.
+        found.is_some_and(|at| self.ahead.remove(at).is_some())
+    }
+
+    /// Removes the uploaded line that is this one of the feed, with this number or a greater one. Returns false if there is
+    /// none.
+    fn take_behind(&mut self, least: u64, fed: &str) -> bool {
+        // The feed is in order: those before it were left out.
+        while self.behind.front().is_some_and(|(number, _)| *number < least) {
+            self.behind.pop_front();
+        }
+        let found = self.behind.iter().take(MAX_SEARCH).position(|(_, uploaded)| is_same(fed, uploaded));
+        found.is_some_and(|at| self.behind.drain(..=at).count() > 0)
+    }
+}
+
 fn part<'a>(parts: &'a mut Vec<Part>, step: &str) -> &'a mut Part {
     let at = parts.iter().position(|part| part.step == step).unwrap_or_else(|| {
         parts.push(Part { step: step.to_owned(), ..Part::default() });
         parts.len() - 1
     });
     &mut parts[at]
-}
-
-/// Removes the first line that fits, and all before it. Returns false if none fits.
-fn take(lines: &mut VecDeque<String>, fits: impl Fn(&str) -> bool) -> bool {
-    let found = lines.iter().take(MAX_SEARCH).position(|line| fits(line));
-    found.is_some_and(|at| lines.drain(..=at).count() > 0)
 }
 
 /// Whether a line of the feed is this uploaded line.
@@ -165,7 +207,11 @@ mod tests {
     }
 
     fn fed(log: &mut JobLog, step: &str, lines: &[&str]) {
-        log.feed(step, &lines.iter().map(|&line| line.to_owned()).collect::<Vec<_>>());
+        fed_from(log, step, None, lines);
+    }
+
+    fn fed_from(log: &mut JobLog, step: &str, start: Option<u64>, lines: &[&str]) {
+        log.feed(step, start, &lines.iter().map(|&line| line.to_owned()).collect::<Vec<_>>());
     }
 
     #[test]
@@ -210,6 +256,50 @@ mod tests {
         log.end_whole();
         assert_eq!(lines(&log), ["one"]);
         assert_eq!(log.lines_from(7), &[] as &[String]);
+    }
+
+    #[test]
+    fn a_line_that_the_feed_left_out_makes_no_other_one_come_twice() {
+        let uploaded =
+            |lines: &[&str]| lines.iter().map(|line| format!("{TIME} {line}\n")).collect::<String>();
+        // The first `ok` was left out, with and without numbers.
+        for start in [Some(2), None] {
+            let mut log = JobLog::default();
+            fed_from(&mut log, "s", start, &["a", "b", "ok"]);
+            log.upload_step("s", &uploaded(&["ok", "a", "b", "ok"]));
+            assert_eq!(lines(&log), ["a", "b", "ok", "ok"]);
+            log.end_step("s");
+            assert_eq!(without_times(&log.text(&[]).unwrap()), "ok\na\nb\nok\n");
+        }
+        // One between the lines of a message was left out, and an uploaded block ends before the next one.
+        let mut log = JobLog::default();
+        fed_from(&mut log, "s", Some(1), &["a", "b", "ok"]);
+        log.upload_step("s", &uploaded(&["a", "ok", "b"]));
+        assert_eq!(without_times(&log.text(&[]).unwrap()), "a\nok\nb\nok\n");
+        log.upload_step("s", &uploaded(&["ok"]));
+        assert_eq!(lines(&log), ["a", "b", "ok", "ok"]);
+    }
+
+    #[test]
+    fn uploaded_lines_that_the_feed_left_out_do_not_stand_for_later_ones() {
+        let mut log = JobLog::default();
+        let many: String = (0..5000).map(|at| format!("{TIME} line {at}\n")).collect();
+        log.upload_step("s", &format!("{TIME} ok\n{many}{TIME} \n{TIME} last\n"));
+        // The feed left out the first `ok` and 4990 lines.
+        fed_from(&mut log, "s", Some(4992), &["line 4990\nline 4991", "line 4992"]);
+        fed_from(&mut log, "s", Some(5003), &["last", "ok"]);
+        assert_eq!(log.lines_from(5000), ["line 4999", "last", "ok"]);
+    }
+
+    #[test]
+    fn lines_of_a_step_that_has_ended_are_all_there() {
+        let mut log = JobLog::default();
+        fed(&mut log, "s", &["unlike the log"]);
+        log.upload_step("s", &format!("{TIME} one\n"));
+        log.end_step("s");
+        fed(&mut log, "s", &["one", "late"]);
+        assert_eq!(lines(&log), ["unlike the log", "one"]);
+        assert_eq!(without_times(&log.text(&[]).unwrap()), "one\n");
     }
 
     #[test]

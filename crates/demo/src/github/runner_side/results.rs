@@ -101,7 +101,13 @@ pub(super) async fn call(
             state.note_change();
             json!({"ok": true})
         }
-        (RECEIVER, "CreateStepLogsMetadata" | "CreateStepSummaryMetadata") => json!({"ok": true}),
+        (RECEIVER, "CreateStepLogsMetadata") => {
+            if let Some(job) = state.jobs.get_mut(&job) {
+                job.log.end_step(&step);
+            }
+            json!({"ok": true})
+        }
+        (RECEIVER, "CreateStepSummaryMetadata") => json!({"ok": true}),
         _ => {
             let message = format!("no method {service}/{method}");
             return Err(ServiceError::new("results", StatusCode::NOT_FOUND, Some("bad_route"), &message));
