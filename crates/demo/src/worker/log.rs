@@ -41,8 +41,8 @@ pub(super) struct Log {
     is_changed: bool,
     changes: u64,
     feed: Option<Feed>,
-    /// Lines of the current step that the feed does not have yet, and when the first of them was written.
-    unsent: Vec<String>,
+    /// Lines of the current step that the feed does not have yet with their numbers, and when the first of them was written.
+    unsent: Vec<(u64, String)>,
     unsent_since: Option<Instant>,
 }
 
@@ -65,7 +65,7 @@ impl Log {
 
     pub(super) fn write(&mut self, line: &str) {
         if self.feed.is_some() && !line.is_empty() {
-            self.unsent.push(line.to_owned());
+            self.unsent.push((self.lines.1 + 1, line.to_owned()));
             self.unsent_since.get_or_insert_with(Instant::now);
         }
         let line = format!("{:.7} {line}\n", Timestamp::now());
@@ -80,9 +80,8 @@ impl Log {
     pub(super) fn send_lines(&mut self, id: &str) {
         let lines = std::mem::take(&mut self.unsent);
         self.unsent_since = None;
-        let written = u64::try_from(lines.len()).unwrap_or_default();
-        if let Some(feed) = self.feed.as_mut().filter(|_| written > 0) {
-            feed.send(id, self.lines.1.saturating_sub(written) + 1, &lines);
+        if let Some(feed) = &mut self.feed {
+            feed.send(id, &lines);
         }
     }
 
