@@ -13,6 +13,7 @@ mod environment;
 mod file_commands;
 mod job;
 mod log;
+mod masks;
 mod order;
 mod process;
 mod report;

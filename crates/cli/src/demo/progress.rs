@@ -67,28 +67,32 @@ impl Progress {
     pub(super) fn show_lines(&self, job: &str, lines: &[String]) -> io::Result<()> {
         let mut err = anstream::stderr().lock();
         // The output of a job must not control the terminal.
-        lines.iter().try_for_each(|line| writeln!(err, "{:<28} | {}", cut(job, 28), clean_but_tabs(line)))
+        lines.iter().try_for_each(|line| writeln!(err, "{:<28} | {}", shown(job), clean_but_tabs(line)))
     }
 
     pub(super) fn show(&mut self, seen: &Seen) -> io::Result<()> {
         if self.quiet {
             return Ok(());
         }
-        if self.in_place && seen.jobs.len() <= MAX_ROWS { self.redraw(seen) } else { self.tell_changes(seen) }
+        let mut err = anstream::stderr().lock();
+        if self.in_place && seen.jobs.len() <= MAX_ROWS {
+            self.redraw(&mut err, seen)
+        } else {
+            self.tell_changes(&mut err, seen)
+        }
     }
 
-    fn redraw(&mut self, seen: &Seen) -> io::Result<()> {
-        let mut err = anstream::stderr().lock();
+    fn redraw(&mut self, err: &mut impl Write, seen: &Seen) -> io::Result<()> {
         if self.drawn > 0 {
             write!(err, "\x1b[{}A", self.drawn)?;
         }
         for job in seen.jobs.values() {
-            writeln!(err, "\x1b[2K  {} {:<28} {}", mark(job), cut(&job.name, 28), self.detail(job, seen))?;
+            writeln!(err, "\x1b[2K  {} {:<28} {}", mark(job), shown(&job.name), self.detail(job, seen))?;
         }
         let alone = ended_alone(seen);
         for job in &alone {
             let conclusion = job.conclusion.as_ref().map_or("", Conclusion::as_str);
-            writeln!(err, "\x1b[2K  – {:<28} {}", cut(&job.name, 28), conclusion.dimmed())?;
+            writeln!(err, "\x1b[2K  – {:<28} {}", shown(&job.name), conclusion.dimmed())?;
         }
         self.drawn = seen.jobs.len() + alone.len();
         err.flush()
@@ -98,7 +102,7 @@ impl Progress {
         let runner = job.runner.as_deref().and_then(|name| seen.runners.get(name));
         match job.state {
             JobStage::Queued | JobStage::Waiting => {
-                format!("{} {}", job.state.yellow(), cut(reason(job), 40).dimmed())
+                format!("{} {}", job.state.yellow(), cut(&clean(reason(job)), 40).dimmed())
             }
             JobStage::Completed => {
                 let gone = if runner.is_some_and(RunnerView::is_gone) { ", runner gone" } else { "" };
@@ -109,7 +113,9 @@ impl Progress {
                     format!("{}{}", conclusion.red(), gone.dimmed())
                 }
             }
-            JobStage::Refused => format!("{} {}", LEFT_QUEUED.yellow(), cut(reason(job), 40).dimmed()),
+            JobStage::Refused => {
+                format!("{} {}", LEFT_QUEUED.yellow(), cut(&clean(reason(job)), 40).dimmed())
+            }
             JobStage::InProgress => {
                 let step = current_step(job, seen).map(|name| cut(&clean(name), 40)).unwrap_or_default();
                 format!("{} {} {}", job.state.cyan(), self.elapsed().dimmed(), step.dimmed())
@@ -117,10 +123,9 @@ impl Progress {
         }
     }
 
-    fn tell_changes(&mut self, seen: &Seen) -> io::Result<()> {
-        let mut err = anstream::stderr().lock();
+    fn tell_changes(&mut self, err: &mut impl Write, seen: &Seen) -> io::Result<()> {
         let elapsed = self.elapsed();
-        self.tell_steps(&mut err, seen)?;
+        self.tell_steps(err, seen)?;
         for job in seen.jobs.values() {
             let now = match (job.state, &job.conclusion) {
                 // Its cancellation by the demo is no news.
@@ -129,14 +134,14 @@ impl Progress {
                 (state, None) => state.to_string(),
             };
             if self.told.get(&job.id) != Some(&now) {
-                writeln!(err, "{elapsed:>8}  {:<28} {now}", cut(&job.name, 28))?;
+                writeln!(err, "{elapsed:>8}  {:<28} {now}", shown(&job.name))?;
                 self.told.insert(job.id, now);
             }
         }
         for job in ended_alone(seen) {
             let now = job.conclusion.as_ref().map_or("", Conclusion::as_str).to_owned();
             if self.told.get(&job.id) != Some(&now) {
-                writeln!(err, "{elapsed:>8}  {:<28} completed: {now}", cut(&job.name, 28))?;
+                writeln!(err, "{elapsed:>8}  {:<28} completed: {now}", shown(&job.name))?;
                 self.told.insert(job.id, now);
             }
         }
@@ -151,7 +156,7 @@ impl Progress {
                 if let Some(conclusion) = &step.conclusion
                     && self.told_steps.insert((job.id, at))
                 {
-                    let (job, step) = (cut(&job.name, 28), clean(&step.name));
+                    let (job, step) = (shown(&job.name), clean(&step.name));
                     writeln!(err, "{elapsed:>8}  {job:<28} step {step}: {conclusion}")?;
                 }
             }
@@ -199,9 +204,46 @@ fn mark(job: &JobView) -> &'static str {
     }
 }
 
+/// Returns the name of a job as its column shows it. Outputs of other jobs can be in it.
+fn shown(job: &str) -> String {
+    cut(&clean(job), 28)
+}
+
 fn cut(text: &str, chars: usize) -> String {
     if text.chars().count() <= chars {
         return text.to_owned();
     }
     text.chars().take(chars - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_job_does_not_control_the_terminal() {
+        let at = "2026-11-28T20:56:33Z";
+        let queued = json!({"id": 1, "repository": "acme/app", "run_id": 1, "attempt": 1, "name": "a\u{1b}]0;x\u{7}",
+            "workflow": null, "labels": [], "class": null, "pool": null, "state": "queued", "reason": null,
+            "runner": null, "conclusion": null, "created_at": at, "timeline": []});
+        let ended = json!({"id": 2, "run_id": 1, "name": "b\u{1b}[2J", "state": "completed", "conclusion": "success",
+            "was_queued": false, "steps": [{"name": "step\u{1b}[2J", "conclusion": "success"}]});
+        let seen = Seen {
+            jobs: [(1, serde_json::from_value(queued).unwrap())].into(),
+            run: vec![serde_json::from_value(ended).unwrap()],
+            ..Seen::default()
+        };
+        let mut progress = Progress::new(false, true);
+        let (mut told, mut drawn) = (Vec::new(), Vec::new());
+        progress.tell_changes(&mut told, &seen).unwrap();
+        let told = String::from_utf8(told).unwrap();
+        assert!(!told.contains(['\u{1b}', '\u{7}']), "{told:?}");
+        assert!(told.contains("a\u{fffd}]0;x\u{fffd} ") && told.contains("b\u{fffd}[2J "), "{told:?}");
+        progress.redraw(&mut drawn, &seen).unwrap();
+        let drawn = String::from_utf8(drawn).unwrap();
+        assert!(drawn.contains("a\u{fffd}]0;x\u{fffd} ") && drawn.contains("b\u{fffd}[2J "), "{drawn:?}");
+        assert_eq!(shown(&"x".repeat(30)), format!("{}…", "x".repeat(27)));
+    }
 }

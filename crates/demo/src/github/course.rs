@@ -135,7 +135,8 @@ impl State {
                     && let Some(job) = self.jobs.get_mut(&id)
                 {
                     job.annotations.push(serde_json::json!({"level": "FAILURE", "message": why}));
-                    job.log.upload_whole(format!("##[error]{why}\n"), false);
+                    job.log.upload_whole(&format!("##[error]{why}\n"), false);
+                    job.log.end_whole();
                 }
                 if let Some(id) = id {
                     self.close_job(id, outcome.into());

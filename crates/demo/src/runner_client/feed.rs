@@ -1,6 +1,7 @@
 //! The live feed of a job's lines, which is best effort: after some failures it is given up.
 
-use std::net::TcpStream;
+use std::io;
+use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use serde_json::json;
@@ -11,7 +12,7 @@ use tungstenite::{Message, WebSocket};
 
 /// Attempts to send lines, as in the official runner.
 const MAX_ATTEMPTS: u32 = 3;
-/// The timeout of one write.
+/// The timeout of the connection to one address, and of one read or write.
 const LIMIT: Duration = Duration::from_secs(5);
 /// The most lines of one message, as in the official runner.
 const MAX_LINES: usize = 100;
@@ -37,11 +38,11 @@ impl Feed {
         Self { url, token, socket: None, failures: 0 }
     }
 
-    /// Sends lines of a step. `start` is the number of the first one, from 1. Lines that cannot be sent are lost.
-    pub fn send(&mut self, step: &str, start: u64, lines: &[String]) {
-        for (at, lines) in (0_u64..).zip(lines.chunks(MAX_LINES)) {
-            let lines: Vec<String> = lines.iter().map(|line| cut(line)).collect();
-            let start = start + at * u64::try_from(MAX_LINES).unwrap_or_default();
+    /// Sends lines of a step, each with its number in the step's log, from 1. Lines that cannot be sent are lost.
+    pub fn send(&mut self, step: &str, lines: &[(u64, String)]) {
+        for lines in lines.chunks(MAX_LINES) {
+            let start = lines.first().map(|(number, _)| *number);
+            let lines: Vec<String> = lines.iter().map(|(_, line)| cut(line)).collect();
             let message = json!({"count": lines.len(), "value": lines, "stepId": step, "startLine": start});
             while self.failures < MAX_ATTEMPTS {
                 match self.try_to_send(&message.to_string()) {
@@ -70,17 +71,29 @@ impl Feed {
         let bearer = HeaderValue::from_str(&format!("Bearer {}", self.token))?;
         request.headers_mut().insert(AUTHORIZATION, bearer);
         let uri = request.uri();
-        let stream = TcpStream::connect((uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(80)))?;
+        let stream = open(uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(80), LIMIT)?;
         stream.set_read_timeout(Some(LIMIT))?;
         stream.set_write_timeout(Some(LIMIT))?;
         let opened = tungstenite::client(request, stream);
         opened.map(|(socket, _)| socket).map_err(|error| match error {
             tungstenite::HandshakeError::Failure(error) => error,
             tungstenite::HandshakeError::Interrupted(_) => {
-                tungstenite::Error::Io(std::io::ErrorKind::TimedOut.into())
+                tungstenite::Error::Io(io::ErrorKind::TimedOut.into())
             }
         })
     }
+}
+
+/// Connects to the first address of a host that answers. `limit` is the timeout of each.
+fn open(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, format!("the host {host} has no address"));
+    for address in (host, port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, limit) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
 }
 
 impl Drop for Feed {
@@ -97,5 +110,53 @@ fn cut(line: &str) -> String {
     match line.char_indices().nth(MAX_LINE) {
         Some((at, _)) => format!("{}...", &line[..at]),
         None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn each_message_has_the_number_of_its_first_line() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("ws://{}/feed", listener.local_addr().unwrap());
+        let service = thread::spawn(move || {
+            let mut socket = tungstenite::accept(listener.accept().unwrap().0).unwrap();
+            [(); 2]
+                .map(|()| serde_json::from_str::<Value>(socket.read().unwrap().to_text().unwrap()).unwrap())
+        });
+        // Line 2 is empty, line 4 is the end of the one before, and so on.
+        let lines: Vec<(u64, String)> = (0..101).map(|at| (1 + 2 * at, format!("line {at}"))).collect();
+        Feed::new(url, "token".to_owned()).send("step", &lines);
+        let [first, second] = service.join().unwrap();
+        assert_eq!(json!([first["startLine"], first["count"], first["value"][1]]), json!([1, 100, "line 1"]));
+        assert_eq!(second, json!({"startLine": 201, "count": 1, "value": ["line 100"], "stepId": "step"}));
+    }
+
+    #[test]
+    fn a_service_that_accepts_no_connection_is_not_waited_for() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let _entered = runtime.enter();
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let limit = Duration::from_millis(300);
+        // Once its queue is full, the system answers no connection.
+        let mut waiting = Vec::new();
+        let error = (0..64).find_map(|_| match open("127.0.0.1", port, limit) {
+            Ok(stream) => {
+                waiting.push(stream);
+                None
+            }
+            Err(error) => Some(error),
+        });
+        assert_eq!(error.unwrap().kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -27,7 +27,15 @@ pub(super) enum Command {
     EndGroup,
     /// Shown only where debug logging is on.
     Debug,
+    /// Shows `***` in place of this value from here on.
+    AddMask(String),
+    /// Reads no commands until this token comes as one.
+    Stop(String),
 }
+
+/// The commands that are read.
+const NAMES: [&str; 8] =
+    ["error", "warning", "notice", "group", "endgroup", "debug", "add-mask", "stop-commands"];
 
 /// What a command, or a failure, reports.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -70,8 +78,7 @@ impl Level {
 impl Command {
     /// Reads a line. Returns `None` for ordinary output.
     pub(super) fn read(line: &str) -> Option<Self> {
-        let (info, data) = line.trim_start().strip_prefix("::")?.split_once("::")?;
-        let (name, properties) = info.split_once(' ').unwrap_or((info, ""));
+        let (name, properties, data) = parts(line)?;
         let level = match name.to_ascii_lowercase().as_str() {
             "error" => Level::Failure,
             "warning" => Level::Warning,
@@ -79,6 +86,8 @@ impl Command {
             "group" => return Some(Self::Group(unescaped(data))),
             "endgroup" => return Some(Self::EndGroup),
             "debug" => return Some(Self::Debug),
+            "add-mask" => return Some(Self::AddMask(unescaped(data))),
+            "stop-commands" => return Some(Self::Stop(unescaped(data))),
             _ => return None,
         };
         let mut report = Report { level: Some(level), message: unescaped(data), ..Report::default() };
@@ -102,6 +111,24 @@ impl Command {
     }
 }
 
+/// Returns the name, the properties and the data of a line that has the form of a command.
+fn parts(line: &str) -> Option<(&str, &str, &str)> {
+    let (info, data) = line.trim_start().strip_prefix("::")?.split_once("::")?;
+    let (name, properties) = info.split_once(' ').unwrap_or((info, ""));
+    Some((name, properties, data))
+}
+
+/// Whether a line is the command that ends a stop.
+pub(super) fn resumes(line: &str, token: &str) -> bool {
+    parts(line).is_some_and(|(name, ..)| name.eq_ignore_ascii_case(token))
+}
+
+/// Whether a token can end a stop. The official runner refuses the same ones.
+pub(super) fn is_stop_token(token: &str) -> bool {
+    let is_reserved = |name: &str| name.eq_ignore_ascii_case(token);
+    !token.is_empty() && !is_reserved("pause-logging") && !NAMES.into_iter().any(is_reserved)
+}
+
 /// Reads what GitHub's commands escape.
 fn unescaped(text: &str) -> String {
     text.replace("%0D", "\r").replace("%0A", "\n").replace("%25", "%")
@@ -110,6 +137,18 @@ fn unescaped(text: &str) -> String {
 impl Report {
     pub(super) fn failure(message: &str) -> Self {
         Self { level: Some(Level::Failure), message: message.to_owned(), ..Self::default() }
+    }
+
+    pub(super) fn warning(message: &str) -> Self {
+        Self { level: Some(Level::Warning), message: message.to_owned(), ..Self::default() }
+    }
+
+    /// Changes its texts, so that no secret is in them.
+    pub(super) fn mask(&mut self, masked: impl Fn(&str) -> String) {
+        self.message = masked(&self.message);
+        for text in [&mut self.title, &mut self.file].into_iter().flatten() {
+            *text = masked(text);
+        }
     }
 
     /// Leaves out places that make no sense.
@@ -241,6 +280,14 @@ mod tests {
         assert_eq!(Command::read("::group::A%0Ab"), Some(Command::Group("A\nb".to_owned())));
         assert_eq!(Command::read("::EndGroup::"), Some(Command::EndGroup));
         assert_eq!(Command::read("::debug::x"), Some(Command::Debug));
+        assert_eq!(Command::read("::add-mask::a%25b"), Some(Command::AddMask("a%b".to_owned())));
+        assert_eq!(Command::read("::stop-commands::t"), Some(Command::Stop("t".to_owned())));
+        for (token, is_taken) in [("t", true), ("", false), ("Add-Mask", false), ("pause-logging", false)] {
+            assert_eq!(is_stop_token(token), is_taken, "{token}");
+        }
+        for (line, ends) in [(" ::T::", true), ("::t a=b::x", true), ("::t", false), ("::tt::", false)] {
+            assert_eq!(resumes(line, "t"), ends, "{line}");
+        }
     }
 
     #[test]

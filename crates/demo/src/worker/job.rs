@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use crate::times::{SCALE_VARIABLE, Times};
 
 use super::Control;
-use super::annotations::{Command, Report};
+use super::annotations::{Command, Report, is_stop_token, resumes};
 use super::log::{Log, StepRecord};
 use super::order::{Condition, Order};
 use super::process::{self, Event};
@@ -57,6 +57,8 @@ pub(super) struct JobRun {
     pub(super) outputs: Vec<(String, String, String)>,
     /// The name of the step that is executed, if it is one of the workflow.
     pub(super) step: Option<String>,
+    /// The token that ends the stop of commands in the current step, if they are stopped.
+    pub(super) stop_token: Option<String>,
     pub(super) failed: bool,
     pub(super) interruption: Option<Control>,
     pub(super) records: Vec<StepRecord>,
@@ -78,6 +80,7 @@ impl JobRun {
             variables: BTreeMap::new(),
             outputs: Vec::new(),
             step: None,
+            stop_token: None,
             failed: false,
             interruption: None,
             records: Vec::new(),
@@ -106,12 +109,34 @@ impl JobRun {
 
     /// Adds a line of a step's output, which may be a command.
     pub(super) fn take_line(&mut self, line: &str) {
+        if let Some(token) = &self.stop_token {
+            if resumes(line, token) {
+                self.stop_token = None;
+            }
+            return self.write(line);
+        }
         match Command::read(line) {
             Some(Command::Report(report)) => self.report_of_step(report),
             Some(Command::Group(title)) => self.write(&format!("##[group]{title}")),
             Some(Command::EndGroup) => self.write("##[endgroup]"),
             // Debug logging is off.
             Some(Command::Debug) => {}
+            Some(Command::AddMask(value)) if value.trim().is_empty() => {
+                self.report_of_step(Report::warning("add-mask has no value: write `::add-mask::VALUE`"));
+            }
+            // As in the official runner, the line itself is not shown.
+            Some(Command::AddMask(value)) => self.log.mask(&value),
+            Some(Command::Stop(token)) if is_stop_token(&token) => {
+                // As in the official runner: a short one would hide ordinary text.
+                if token.len() > 6 {
+                    self.log.mask(&token);
+                }
+                self.write(line);
+                self.stop_token = Some(token);
+            }
+            Some(Command::Stop(token)) => self.error(&format!(
+                "stop-commands has the token \"{token}\": expected a text that is no command, such as a random one"
+            )),
             None => self.write(line),
         }
     }
@@ -121,7 +146,8 @@ impl JobRun {
         self.report_of_step(Report::failure(message));
     }
 
-    fn report_of_step(&mut self, report: Report) {
+    fn report_of_step(&mut self, mut report: Report) {
+        report.mask(|text| self.log.masked(text));
         self.write(&report.shown());
         let workspace = self.variables.get("GITHUB_WORKSPACE").cloned().unwrap_or_default();
         let (number, line) = (self.records.len(), self.log.step_lines());

@@ -10,6 +10,7 @@ use crate::protocol::Conclusion;
 use crate::runner_client::{Feed, JobClient};
 
 use super::annotations::Annotation;
+use super::masks::Masks;
 
 const RECEIVER: &str = "twirp/results.services.receiver.Receiver";
 const STEPS: &str = "twirp/github.actions.results.api.v1.WorkflowStepUpdateService/WorkflowStepsUpdate";
@@ -41,9 +42,10 @@ pub(super) struct Log {
     is_changed: bool,
     changes: u64,
     feed: Option<Feed>,
-    /// Lines of the current step that the feed does not have yet, and when the first of them was written.
-    unsent: Vec<String>,
+    /// Lines of the current step that the feed does not have yet with their numbers, and when the first of them was written.
+    unsent: Vec<(u64, String)>,
     unsent_since: Option<Instant>,
+    masks: Masks,
 }
 
 impl Log {
@@ -52,6 +54,7 @@ impl Log {
             feed: client.feed(),
             unsent: Vec::new(),
             unsent_since: None,
+            masks: Masks::default(),
             client,
             results,
             whole: "\u{feff}".to_owned(),
@@ -63,9 +66,20 @@ impl Log {
         }
     }
 
+    /// Shows `***` in place of a value from here on.
+    pub(super) fn mask(&mut self, value: &str) {
+        self.masks.add(value);
+    }
+
+    /// Returns a text without the masked values.
+    pub(super) fn masked(&self, text: &str) -> String {
+        self.masks.apply(text)
+    }
+
     pub(super) fn write(&mut self, line: &str) {
+        let line = &self.masks.apply(line);
         if self.feed.is_some() && !line.is_empty() {
-            self.unsent.push(line.to_owned());
+            self.unsent.push((self.lines.1 + 1, line.to_owned()));
             self.unsent_since.get_or_insert_with(Instant::now);
         }
         let line = format!("{:.7} {line}\n", Timestamp::now());
@@ -80,9 +94,8 @@ impl Log {
     pub(super) fn send_lines(&mut self, id: &str) {
         let lines = std::mem::take(&mut self.unsent);
         self.unsent_since = None;
-        let written = u64::try_from(lines.len()).unwrap_or_default();
-        if let Some(feed) = self.feed.as_mut().filter(|_| written > 0) {
-            feed.send(id, self.lines.1.saturating_sub(written) + 1, &lines);
+        if let Some(feed) = &mut self.feed {
+            feed.send(id, &lines);
         }
     }
 
@@ -132,6 +145,7 @@ impl Log {
     /// Uploads the summary of a step.
     pub(super) fn summarize(&self, step: &str, text: &str) {
         let Some(results) = &self.results else { return };
+        let text = &self.masks.apply(text);
         let mut ids = json!({
             "workflow_run_backend_id": self.client.plan, "workflow_job_run_backend_id": self.client.job,
             "step_backend_id": step,

@@ -46,14 +46,15 @@ impl JobRun {
         Outcome::Failed
     }
 
-    /// Returns the job's outputs in the form of the report.
+    /// Returns the job's outputs in the form of the report. Leaves out those with a masked value, as the official runner.
     fn job_outputs(&self) -> Value {
-        let outputs = self.order.outputs.iter().map(|(name, output)| {
+        let outputs = self.order.outputs.iter().filter_map(|(name, output)| {
             let value = match output {
                 Output::Text(text) => text.clone(),
                 Output::OfStep { step, name } => self.output(step, name),
             };
-            (name.clone(), json!({"value": value, "isSecret": false}))
+            let is_masked = self.log.masked(&value) != value;
+            (!is_masked).then(|| (name.clone(), json!({"value": value, "isSecret": false})))
         });
         Value::Object(outputs.collect())
     }

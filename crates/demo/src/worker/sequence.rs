@@ -354,6 +354,7 @@ impl JobRun {
             annotations: Vec::new(),
         };
         self.records.push(record);
+        self.stop_token = None;
         self.log.update(&self.records);
         self.write(&format!("##[group]{name}"));
         self.write("##[endgroup]");

@@ -10,8 +10,8 @@ const SIMPLE_CONDITIONS: [&str; 4] = ["success()", "failure()", "cancelled()", "
 /// The contexts that the fake GitHub knows before the job begins. It replaces expressions that use no others.
 const KNOWN: [&str; 6] = ["github", "needs", "inputs", "matrix", "strategy", "vars"];
 
-/// Commands in a step's output without which a job does something else.
-const COMMANDS: [&str; 3] = ["::add-mask::", "::stop-commands::", "::set-output "];
+/// A command in a step's output without which a job does something else.
+const COMMAND: &str = "::set-output ";
 
 pub(super) fn check(workflow: &Workflow, problems: &mut Vec<Problem>) {
     let mut add = |at: Position, feature: &str| {
@@ -77,10 +77,8 @@ fn step_features(step: &Step, add: &mut impl FnMut(Position, &str)) {
     match &step.work {
         Work::Script { script, shell, working_directory } => {
             expressions(script, "run", add);
-            for command in COMMANDS {
-                if script.text().is_some_and(|text| text.contains(command)) {
-                    add(script.at, &format!("the script has the command `{command}`"));
-                }
+            if script.text().is_some_and(|text| text.contains(COMMAND)) {
+                add(script.at, &format!("the script has the command `{COMMAND}`"));
             }
             working_directory.iter().for_each(|token| expressions(token, "working-directory", add));
             if let Some(shell) = shell

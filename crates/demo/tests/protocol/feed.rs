@@ -10,7 +10,7 @@ use tungstenite::{Message, WebSocket};
 
 use crate::client::{Body, LIMIT, send};
 use crate::harness::Harness;
-use crate::results::{send_job_log, send_step_log, update_step};
+use crate::results::{end_job_log, send_job_block, send_job_log, send_step_log, update_step};
 use crate::runner::{Listening, RunningJob};
 
 const TIME: &str = "2026-11-28T20:56:33.2965012Z";
@@ -98,6 +98,31 @@ fn lines_are_shown_while_the_job_runs_and_once() {
     assert_eq!(lines(&harness, id, "completed", "end").len(), 5);
     let from = send("GET", &format!("{}/_sim/jobs/{id}/lines?from=4", harness.url), None, Body::None);
     assert_eq!(from.json(200), json!({"lines": ["end"], "next": 5}));
+}
+
+/// The runner uploads the log of a job in blocks of 2 MiB while the job runs.
+#[test]
+fn lines_go_on_after_the_first_block_of_a_long_log() {
+    let harness = Harness::new();
+    let id = harness.job();
+    let job = Listening::new(&harness, "one").start_job();
+    let step = job.message["steps"][0]["id"].clone();
+    let mut socket = connect(&job, Some(&job.token)).unwrap();
+    send_in_frames(&mut socket, &json!({"count": 1, "value": ["one"], "stepId": step, "startLine": 1}));
+    assert_eq!(lines(&harness, id, "in_progress", "one"), ["one"]);
+    let block = |line: &str| format!("\u{feff}{TIME} {line}\n");
+    send_job_block(&job, None);
+    send_job_block(&job, Some(&block("one")));
+    send_in_frames(&mut socket, &json!({"count": 1, "value": ["two"], "stepId": step, "startLine": 2}));
+    assert_eq!(lines(&harness, id, "in_progress", "two"), ["one", "two"]);
+    assert_eq!(shown(&harness, id), "one\ntwo\n");
+    send_step_log(&job, &step, &format!("{}{TIME} three\n", ["one", "two"].map(block).concat()));
+    assert_eq!(lines(&harness, id, "in_progress", "three"), ["one", "two", "three"]);
+    send_job_block(&job, Some(&format!("{}{TIME} three\n", block("two"))));
+    end_job_log(&job, 3);
+    job.complete("succeeded").is_empty(204);
+    assert_eq!(lines(&harness, id, "completed", "three"), ["one", "two", "three"]);
+    assert_eq!(shown(&harness, id), "one\ntwo\nthree\n");
 }
 
 #[test]

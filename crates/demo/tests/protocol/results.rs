@@ -48,7 +48,27 @@ fn upload(job: &RunningJob, method: &str, more: &Value, key: &str, bytes: &[u8])
 #[track_caller]
 pub(crate) fn send_job_log(job: &RunningJob, log: &str) {
     upload(job, "GetJobLogsSignedBlobURL", &json!({}), "logs_url", log.as_bytes());
-    let metadata = json!({"uploaded_at": NOW, "line_count": log.lines().count()});
+    end_job_log(job, log.lines().count());
+}
+
+/// Uploads a block of a job's log, or creates the log that blocks are appended to.
+#[track_caller]
+pub(crate) fn send_job_block(job: &RunningJob, block: Option<&str>) {
+    let upload_target = call(job, &format!("{RECEIVER}/GetJobLogsSignedBlobURL"), &json!({})).json(200);
+    let mut url = upload_target["logs_url"].as_str().unwrap().to_owned();
+    if block.is_some() {
+        url.push(if url.contains('?') { '&' } else { '?' });
+        url.push_str("comp=appendblock");
+    }
+    let append: &[(&str, &str)] = &[("x-ms-blob-type", "AppendBlob")];
+    let answer = send("PUT", &url, None, Body::Blob(block.unwrap_or_default().as_bytes(), append));
+    assert_eq!(answer.status, 201, "{}", answer.text());
+}
+
+/// Tells that the log of a job has ended.
+#[track_caller]
+pub(crate) fn end_job_log(job: &RunningJob, lines: usize) {
+    let metadata = json!({"uploaded_at": NOW, "line_count": lines});
     let answer = call(job, &format!("{RECEIVER}/CreateJobLogsMetadata"), &metadata).json(200);
     assert_eq!(answer, json!({"ok": true}));
 }
@@ -113,21 +133,13 @@ fn blocks_that_are_appended_make_one_log() {
     let harness = Harness::new();
     let (id, job) = running(&harness);
     let block = |text: &str| format!("\u{feff}2026-11-28T20:56:33.2965012Z {text}\n");
-    let append: &[(&str, &str)] = &[("x-ms-blob-type", "AppendBlob")];
-    let mut url = String::new();
-    for (number, text) in ["one", "two", "three"].into_iter().enumerate() {
-        let upload_target = call(&job, &format!("{RECEIVER}/GetJobLogsSignedBlobURL"), &json!({})).json(200);
-        url = upload_target["logs_url"].as_str().unwrap().to_owned();
-        if number == 0 {
-            assert_eq!(send("PUT", &url, None, Body::Blob(b"", append)).status, 201);
-        }
-        let query = if url.contains('?') { '&' } else { '?' };
-        let block_url = format!("{url}{query}comp=appendblock");
-        let answer = send("PUT", &block_url, None, Body::Blob(block(text).as_bytes(), append));
-        assert_eq!(answer.status, 201, "{}", answer.text());
+    send_job_block(&job, None);
+    for text in ["one", "two", "three"] {
+        send_job_block(&job, Some(&block(text)));
     }
+    end_job_log(&job, 3);
     job.complete("succeeded").is_empty(204);
-    assert_eq!(shown_log(&harness, id), ["one", "two", "three"].map(block).concat(), "{url}");
+    assert_eq!(shown_log(&harness, id), ["one", "two", "three"].map(block).concat());
 }
 
 #[test]

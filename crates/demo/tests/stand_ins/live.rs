@@ -91,3 +91,46 @@ fn what_a_step_reports_becomes_annotations() {
     ##[error]Process completed with
     ");
 }
+
+#[test]
+fn masked_values_are_hidden_and_stopped_commands_are_output() {
+    let harness = Harness::new();
+    let first = "echo ::add-mask::s3cret\necho the s3cret\necho ::notice title=s3cret::of s3cret\necho sum s3cret >> $GITHUB_STEP_SUMMARY\n\
+                 echo hidden=a s3cret >> $GITHUB_OUTPUT\necho shown=a word >> $GITHUB_OUTPUT\n\
+                 echo ::stop-commands::a-token\necho ::error::stopped\necho ::a-token::\necho ::warning::read\n\
+                 echo ::stop-commands::error\necho ::stop-commands::other";
+    let text = json!({"on": "push", "jobs": {"a": {"runs-on": "x",
+        "outputs": {"hidden": "${{ steps.first.outputs.hidden }}", "shown": "${{ steps.first.outputs.shown }}"}, "steps": [
+        {"run": first, "name": "first", "id": "first"}, {"run": "echo s3cret; echo ::notice::again", "name": "second"},
+    ]}}});
+    let job = harness.submit(&text.to_string())["a"];
+    assert_eq!(Listener::start(&harness.register("one", &["x"]), &[]).code(), 0);
+    let job = harness.job_in(job, "completed");
+    let annotations = job["annotations"].as_array().unwrap().iter();
+    let told: Vec<Value> = annotations.map(|made| json!([made["title"], made["message"]])).collect();
+    let bad =
+        "stop-commands has the token \"error\": expected a text that is no command, such as a random one";
+    assert_eq!(
+        json!(told),
+        json!([["***", "of ***"], [null, "read"], [null, bad], [null, "again"]]),
+        "a stop ends with its step"
+    );
+    assert_eq!(job["summaries"], json!([{"step": "first", "text": "sum ***\n"}]));
+    assert_eq!(job["outputs"], json!({"shown": "a word"}));
+    let log = harness.log(job["id"].as_u64().unwrap());
+    let step = &log[log.find("the ***").unwrap()..log.find("##[group]second").unwrap()];
+    let expected = [
+        "the ***",
+        "##[notice]of ***",
+        "::stop-commands::***",
+        "::error::stopped",
+        "::***::",
+        "##[warning]read",
+    ];
+    let bad = format!("##[error]{bad}");
+    assert_eq!(step.lines().collect::<Vec<_>>(), [&expected[..], &[&bad, "::stop-commands::other"]].concat());
+    assert!(!log.contains("s3cret"), "{log}");
+    assert!(log.contains("\n***\n##[notice]again\n"), "{log}");
+    let lines = harness.call("GET", &format!("/_sim/jobs/{}/lines", job["id"]), &Value::Null).1;
+    assert!(!lines.to_string().contains("s3cret"), "{lines}");
+}

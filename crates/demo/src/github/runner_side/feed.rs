@@ -26,6 +26,9 @@ struct Lines {
     value: Vec<String>,
     #[serde(default, alias = "StepId")]
     step_id: String,
+    /// The number of the first line in the step's log, from 1.
+    #[serde(default, alias = "StartLine")]
+    start_line: Option<u64>,
 }
 
 pub(super) async fn feed(
@@ -48,10 +51,10 @@ async fn receive(shared: Arc<Shared>, job: JobId, mut socket: WebSocket) {
             Message::Close(_) => return,
         };
         // As at GitHub, a line that is not understood is lost, and the job goes on.
-        let Ok(Lines { value, step_id }) = lines else { continue };
+        let Ok(Lines { value, step_id, start_line }) = lines else { continue };
         let mut state = shared.state();
         if let Some(job) = state.jobs.get_mut(&job) {
-            job.log.feed(&step_id, &value);
+            job.log.feed(&step_id, start_line, &value);
             state.note_change();
         }
     }

@@ -93,9 +93,21 @@ pub(super) async fn call(
         (RECEIVER, "GetJobDiagLogsSignedBlobURL") => {
             json!({"diag_logs_url": state.new_blob(Blob::Other), "blob_storage_type": STORAGE})
         }
-        (RECEIVER, "CreateStepLogsMetadata" | "CreateJobLogsMetadata" | "CreateStepSummaryMetadata") => {
+        (RECEIVER, "CreateJobLogsMetadata") => {
+            // The official runner sends this only after the last block.
+            if let Some(job) = state.jobs.get_mut(&job) {
+                job.log.end_whole();
+            }
+            state.note_change();
             json!({"ok": true})
         }
+        (RECEIVER, "CreateStepLogsMetadata") => {
+            if let Some(job) = state.jobs.get_mut(&job) {
+                job.log.end_step(&step);
+            }
+            json!({"ok": true})
+        }
+        (RECEIVER, "CreateStepSummaryMetadata") => json!({"ok": true}),
         _ => {
             let message = format!("no method {service}/{method}");
             return Err(ServiceError::new("results", StatusCode::NOT_FOUND, Some("bad_route"), &message));
@@ -134,7 +146,7 @@ pub(super) async fn upload(
         }
         Blob::JobLog(job) => {
             if let Some(job) = state.jobs.get_mut(&job) {
-                job.log.upload_whole(text, appends);
+                job.log.upload_whole(&text, appends);
             }
         }
         Blob::StepSummary(job, step) => {
