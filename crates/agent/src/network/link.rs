@@ -47,14 +47,14 @@ impl Link {
         for part in 0..parts {
             let link = Self { base: addresses.base_of((first + part) % parts) };
             let name = link.name();
-            if routes.lead_to((link.base, 30)) || tools::is_device(&name) {
+            if routes.lead_to((link.base, 30)) || tools::is_device(&name)? {
                 continue;
             }
             let words = ["link", "add", "name", &name, "address", &address, "type", "veth"];
             match run("ip", &[&words[..], &["peer", "name", INNER, "netns", &namespace]].concat()) {
                 Ok(_) => return Ok(link),
-                Err(_) if tools::is_device(&name) => {}
-                Err(error) => return Err(error),
+                Err(error) if !tools::is_device(&name)? => return Err(error),
+                Err(_) => {}
             }
         }
         Err(io::Error::other(format!(
@@ -67,9 +67,11 @@ impl Link {
     /// who was killed then removes no rule.
     pub(super) fn set_up_outside(self, dir: &Path, mtu: &str) -> io::Result<()> {
         let name = self.name();
+        // What is not known keeps the rules: without them, a live task would have no network.
+        let is_gone = |device: &str| tools::is_device(device).is_ok_and(|is_there| !is_there);
         firewall::remove(|comment| {
             comment.split_once('-').is_some_and(|(device, _)| {
-                device.starts_with(PREFIX) && (device == name || !tools::is_device(device))
+                device.starts_with(PREFIX) && (device == name || is_gone(device))
             })
         })?;
         firewall::insert(&self.rules(), &format!("{name}-{}", owner_digits(dir)))?;
@@ -145,20 +147,25 @@ pub(super) fn forward() -> io::Result<bool> {
     fs::write(FORWARD, "1").map(|()| true).map_err(failed)
 }
 
-/// Removes what is left of a task's namespace on the machine.
+/// Removes what is left of a task's namespace on the machine: the device also where the rules cannot be removed, so that
+/// nothing goes through them.
 pub(super) fn remove(dir: &Path) -> io::Result<()> {
     let digits = owner_digits(dir);
-    firewall::remove(|comment| {
+    let rules = firewall::remove(|comment| {
         comment.split_once('-').is_some_and(|(device, owner)| device.starts_with(PREFIX) && owner == digits)
-    })?;
+    });
+    remove_devices(dir).and(rules)
+}
+
+fn remove_devices(dir: &Path) -> io::Result<()> {
     for name in tools::devices_with(&tools::hardware_address(&owner(dir))) {
         if !name.starts_with(PREFIX) {
             continue;
         }
         match run("ip", &["link", "delete", "dev", &name]) {
             // It has gone with its namespace.
-            Err(_) if !tools::is_device(&name) => {}
-            removed => drop(removed?),
+            Err(error) if tools::is_device(&name)? => return Err(error),
+            _ => {}
         }
     }
     Ok(())
