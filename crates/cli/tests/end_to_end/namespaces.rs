@@ -350,7 +350,8 @@ async fn nothing_of_a_namespace_is_left_though_server_agent_and_keeper_are_kille
 }
 
 #[tokio::test]
-async fn a_firewall_that_fails_later_keeps_neither_files_nor_users_and_the_network_is_removed_once_it_works() {
+async fn a_firewall_that_fails_later_keeps_neither_files_nor_users_and_the_network_is_removed_once_it_works()
+{
     if !has_namespaces() {
         return;
     }

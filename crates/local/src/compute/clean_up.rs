@@ -107,7 +107,8 @@ impl Processes {
             }
             Err(error) => Err(error),
         };
-        match removed.and_then(|removed| if removed.0 { unmark(&dir).map(|()| removed) } else { Ok(removed) }) {
+        match removed.and_then(|removed| if removed.0 { unmark(&dir).map(|()| removed) } else { Ok(removed) })
+        {
             Ok((true, is_whole)) => {
                 if !is_whole {
                     warn!(task = %description.task, "a task's network is not removed: the next sweep tries again");
