@@ -27,10 +27,10 @@ pub(crate) fn has_cgroup() -> bool {
     Cgroup::find(Path::new("/")).is_some()
 }
 
-/// How many processes of a task's cgroup the kernel has killed because there was no memory left. `mount` is where the
+/// How many processes of a task's cgroup the kernel has killed because the task had no memory left. `mount` is where the
 /// kernel mounts its cgroups.
 pub(crate) fn memory_kills(mount: &Path, name: &str) -> Option<u64> {
-    Cgroup::of_task(mount, name)?.read().oom_kills
+    Cgroup::of_task(mount, name)?.read_of_task().oom_kills
 }
 
 /// What was read at one moment. What could not be read is missing.
@@ -50,13 +50,19 @@ struct Reading {
 /// Where a container's use is read.
 enum Source {
     Cgroup(Cgroup),
-    Stats { metadata: String, http: Http },
+    /// The cgroup of a task on one machine.
+    Task(Cgroup),
+    Stats {
+        metadata: String,
+        http: Http,
+    },
 }
 
 impl Source {
     fn read(&self) -> Reading {
         match self {
             Self::Cgroup(cgroup) => cgroup.read(),
+            Self::Task(cgroup) => cgroup.read_of_task(),
             Self::Stats { metadata, http } => {
                 // ECS may have no statistics yet, or be gone.
                 let stats = container_stats(metadata, http, STATS_LIMIT).unwrap_or_default();
@@ -117,7 +123,7 @@ impl Gauge {
     pub(crate) fn of(config: &Supervision) -> Option<Self> {
         if !config.in_task {
             let cgroup = Cgroup::of_task(Path::new(CGROUPS), config.cgroup.as_deref()?)?;
-            return Some(Self::new(Source::Cgroup(cgroup), None));
+            return Some(Self::new(Source::Task(cgroup), None));
         }
         let source = match (Cgroup::find(Path::new("/")), &config.metadata) {
             (Some(cgroup), _) => Source::Cgroup(cgroup),
@@ -152,7 +158,7 @@ impl Gauge {
     pub(crate) fn look(&mut self, now: Instant) {
         if let Some(begun) = self.begun.as_mut().filter(|_| now >= self.next_at) {
             // ECS's answer would take too long.
-            if let Source::Cgroup(cgroup) = &self.source {
+            if let Source::Cgroup(cgroup) | Source::Task(cgroup) = &self.source {
                 begun.working = begun.working.max(cgroup.working());
             }
             if let Some(disk) = &mut begun.disk {

@@ -162,7 +162,13 @@ impl Network {
             Ok(made)
         });
         match entered {
-            Ok(Made { address, input, .. }) => {
+            Ok(Made { address, input, switched_on, .. }) => {
+                if switched_on {
+                    log.info(
+                        "this machine now forwards packets of IPv4",
+                        &[("setting", &"net.ipv4.ip_forward")],
+                    );
+                }
                 let elapsed_ms = began.elapsed().as_millis();
                 log.info(
                     "network namespace entered",
@@ -174,9 +180,9 @@ impl Network {
         }
     }
 
-    /// The keeper's process, once there is a namespace.
+    /// The keeper's process, once there is a namespace and as long as it runs: another process may have its id later.
     pub(crate) fn pid(&self) -> Option<Pid> {
-        self.entered.as_ref().map(|entered| entered.pid)
+        self.entered.as_ref().filter(|entered| entered.input.is_some()).map(|entered| entered.pid)
     }
 
     /// Notes that a process has ended, if it was the keeper. Without it, the machine's loopback is out of reach.

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, Uid, geteuid};
 
 use crate::signals::Signals;
 
@@ -162,7 +162,8 @@ fn children() -> BTreeMap<i32, Vec<Process>> {
 }
 
 /// Finds a process that was started with one of these subcommands and a directory that is meant, such as a keeper that has
-/// outlived its agent. A process in another namespace of processes is in a job's container.
+/// outlived its agent. A process in another namespace of processes is in a job's container, and one that another user started
+/// is a job's, which can give its processes any arguments.
 pub(crate) fn started_as(subcommands: &[&str], is_meant: impl Fn(&Path) -> bool) -> io::Result<Option<Pid>> {
     let own = fs::read_link("/proc/self/ns/pid")?;
     for process in fs::read_dir("/proc")?.flatten() {
@@ -176,12 +177,20 @@ pub(crate) fn started_as(subcommands: &[&str], is_meant: impl Fn(&Path) -> bool)
         if read.is_ok()
             && subcommands.iter().any(|it| it.as_bytes() == subcommand)
             && is_meant(Path::new(OsStr::from_bytes(of)))
+            && fs::read_to_string(process.path().join("status")).is_ok_and(|status| is_of(&status, geteuid()))
             && fs::read_link(process.path().join("ns/pid")).is_ok_and(|namespace| namespace == own)
         {
             return Ok(Some(Pid::from_raw(pid)));
         }
     }
     Ok(None)
+}
+
+/// Whether all user ids of a process are this one, by its `/proc/<pid>/status`: also the real one, which a program that
+/// changes its user for a job keeps.
+fn is_of(status: &str, user: Uid) -> bool {
+    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    ids.is_some_and(|ids| ids.split_ascii_whitespace().all(|id| id.parse() == Ok(user.as_raw())))
 }
 
 /// A process's parent and state, from its `/proc/<pid>/stat`:
@@ -194,7 +203,48 @@ fn parent_and_state(stat: &str) -> Option<(i32, char)> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
+
     use super::*;
+
+    #[test]
+    fn a_process_is_its_users_only_with_each_of_its_ids() {
+        let root = Uid::from_raw(0);
+        assert!(is_of("Name:\tx\nUid:\t0\t0\t0\t0\nGid:\t1\t1\t1\t1\n", root));
+        for ids in ["1000\t0\t0\t0", "0\t0\t1000\t0", "1000\t1000\t1000\t1000"] {
+            assert!(!is_of(&format!("Uid:\t{ids}\n"), root), "{ids}");
+        }
+        assert!(!is_of("Name:\tx\n", root));
+    }
+
+    #[test]
+    fn a_process_of_a_job_is_not_taken_for_a_keeper_by_its_arguments() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+        // The shell takes the subcommand for a script, and the input does not end.
+        fs::write(dir.path().join("test-keeper"), "echo ready; read end").unwrap();
+        for (user, is_found) in [(63_991, false), (0, true)] {
+            let mut child = Command::new("sh")
+                .args(["test-keeper", "/x/network"])
+                .current_dir(dir.path())
+                .uid(user)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            child.stdout.as_mut().unwrap().read_exact(&mut [0; 5]).unwrap();
+            let found = started_as(&["test-keeper"], |of| of == Path::new("/x/network")).unwrap();
+            child.kill().unwrap();
+            child.wait().unwrap();
+            assert_eq!(found.is_some(), is_found, "user {user}");
+        }
+    }
 
     #[test]
     fn a_process_cannot_hide_behind_its_name() {

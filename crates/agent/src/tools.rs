@@ -19,6 +19,9 @@ const OUTPUT_LIMIT_BYTES: usize = 16 * 1024 * 1024;
 /// The devices of the network that the mounts of this process show.
 pub(crate) const DEVICES: &str = "/sys/class/net";
 
+/// Has a directory for each device of the network of the thread that looks, and one for all.
+const CONFIGURED: &str = "/proc/sys/net/ipv4/conf";
+
 /// Runs a program to its end, and returns what it printed.
 pub(crate) fn run(program: &str, words: &[&str]) -> io::Result<String> {
     run_within(LIMIT, program, words)
@@ -83,10 +86,20 @@ pub(crate) fn devices_with(address: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// Whether there is a device of this name in the network of this thread. Mounts of `/sys` can show another network.
-pub(crate) fn is_device(name: &str) -> bool {
-    let listed = fs::read_to_string("/proc/thread-self/net/dev").unwrap_or_default();
-    listed.lines().filter_map(|line| line.split_once(':')).any(|(device, _)| device.trim() == name)
+/// Whether there is a device of this name in the network of this thread. Mounts of `/sys` can show another network. The
+/// kernel's list of devices takes several reads, between which other devices come and go: this is one look-up.
+///
+/// # Errors
+///
+/// It is not known.
+pub(crate) fn is_device(name: &str) -> io::Result<bool> {
+    is_device_in(Path::new(CONFIGURED), name)
+}
+
+fn is_device_in(configured: &Path, name: &str) -> io::Result<bool> {
+    // Without it, no device would be there.
+    fs::metadata(configured.join("all"))?;
+    configured.join(name).try_exists()
 }
 
 #[cfg(test)]
@@ -97,6 +110,14 @@ mod tests {
     fn a_program_is_killed_after_its_time() {
         let error = run_within(Duration::from_millis(50), "sleep", &["300"]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
+    }
+
+    #[test]
+    fn a_device_is_gone_only_if_the_kernel_says_so() {
+        assert!(is_device("lo").unwrap());
+        assert!(!is_device("ecsn00000000").unwrap());
+        let empty = tempfile::tempdir().unwrap();
+        assert!(is_device_in(empty.path(), "lo").is_err(), "nothing is known");
     }
 
     #[test]

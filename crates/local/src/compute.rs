@@ -98,8 +98,8 @@ pub(crate) const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/
 const RUNNING: u64 = 1;
 const STOPPED: u64 = 2;
 
-/// Directories that are removed when their task has ended.
-const LITTER: [&str; 7] = [RUNNER, AGENT, TMP, SERVICES, PRIVATE, DOCKER, NETWORK];
+/// Directories that are removed when their task has ended. As long as one is there, the task holds its user.
+const LITTER: [&str; 6] = [RUNNER, AGENT, TMP, SERVICES, PRIVATE, DOCKER];
 /// The runner's copy of the official runner, and its work folder.
 const RUNNER: &str = "runner";
 /// Files that agent and hook share.
@@ -110,7 +110,7 @@ const TMP: &str = "tmp";
 const SERVICES: &str = "services";
 /// The task's Docker engine, with its images and containers.
 pub(crate) const DOCKER: &str = "docker";
-/// Shows that the task may have a network namespace.
+/// Shows that the task may have something of a network namespace on the machine. It holds no user: nothing in it runs.
 pub(crate) const NETWORK: &str = "network";
 
 impl Processes {

@@ -54,27 +54,25 @@ pub async fn count(state: &Path, deployment: &Deployment) -> anyhow::Result<Left
 }
 
 /// Kills every task of a server that has ended, and every process that works below the
-/// task's directory.
+/// task's directory, and removes its network and its cgroup. Tasks that had just ended may have left some too.
 pub fn kill_tasks(state: &Path) {
     let tasks = std::fs::read_dir(state.join("tasks"));
     for dir in tasks.into_iter().flatten().flatten().map(|entry| TaskDir::at(entry.path())) {
-        if matches!(dir.status(), Ok(TaskStatus::Alive)) {
-            if let Err(error) = dir.signal(Signal::SIGKILL) {
-                warn!(task = %dir.path().display(), %error, "a task could not be killed");
-            }
-            let deadline = Instant::now() + ENGINE_LIMIT;
-            if let Err(error) = engine::clean_up(&dir.path().join(DOCKER), deadline) {
-                warn!(task = %dir.path().display(), %error, "a task's Docker engine could not be removed");
-            }
-            leftovers::kill_all(dir.path(), None);
-            let network = dir.path().join(NETWORK);
-            if let Err(error) = if network.exists() { network::clean_up(&network, deadline) } else { Ok(()) }
-            {
-                warn!(task = %dir.path().display(), %error, "a task's network namespace could not be removed");
-            }
-            if let Err(error) = end_cgroup(&dir) {
-                warn!(task = %dir.path().display(), %error, "a task's cgroup could not be removed");
-            }
+        // It does nothing to one that has ended.
+        if let Err(error) = dir.signal(Signal::SIGKILL) {
+            warn!(task = %dir.path().display(), %error, "a task could not be killed");
+        }
+        let (engine, network) = (dir.path().join(DOCKER), dir.path().join(NETWORK));
+        let deadline = Instant::now() + ENGINE_LIMIT;
+        if let Err(error) = if engine.exists() { engine::clean_up(&engine, deadline) } else { Ok(()) } {
+            warn!(task = %dir.path().display(), %error, "a task's Docker engine could not be removed");
+        }
+        leftovers::kill_all(dir.path(), None);
+        if let Err(error) = if network.exists() { network::clean_up(&network, deadline) } else { Ok(()) } {
+            warn!(task = %dir.path().display(), %error, "a task's network namespace could not be removed");
+        }
+        if let Err(error) = end_cgroup(&dir) {
+            warn!(task = %dir.path().display(), %error, "a task's cgroup could not be removed");
         }
     }
 }

@@ -171,7 +171,7 @@ impl TaskCgroup {
         Ok(())
     }
 
-    /// How many of its processes the kernel has killed because there was no memory left; `None` without a cgroup.
+    /// How many of its processes the kernel has killed because its own limit was reached; `None` without a cgroup.
     #[must_use]
     pub fn memory_kills(&self) -> Option<u64> {
         gauge::memory_kills(&self.root, &self.name)

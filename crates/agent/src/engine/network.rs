@@ -54,8 +54,8 @@ impl Network {
                     network.set_up(addresses)?;
                     return Ok(network);
                 }
-                Err(_) if tools::is_device(&bridge) => {}
-                Err(error) => return Err(error),
+                Err(error) if !tools::is_device(&bridge)? => return Err(error),
+                Err(_) => {}
             }
         }
         Err(io::Error::other(format!("all of {addresses} is in use by other Docker engines")))

@@ -16,6 +16,8 @@ use super::Reading;
 const MOUNT: &str = "sys/fs/cgroup";
 /// The cgroups of this process.
 const OWN: &str = "proc/self/cgroup";
+/// What a cgroup may be below its limit while the kernel kills for it: two pages of the largest usual size.
+const LARGEST_CHARGE_BYTES: u64 = 4 * 1024 * 1024;
 /// More than any of the files has.
 const MAX_BYTES: u64 = 64 * 1024;
 
@@ -99,6 +101,21 @@ impl Cgroup {
                 oom_kills: field(memory, "memory.oom_control", "oom_kill"),
             },
         }
+    }
+
+    /// Reads the cgroup of a task on one machine. The kernel counts there too what it kills because the machine as a whole has
+    /// no memory left: kills are the task's own only if its limit was reached. Without a limit, it never is.
+    pub(super) fn read_of_task(&self) -> Reading {
+        let is_below = match self {
+            Self::V2(dir) => field(dir, "memory.events", "oom") == Some(0),
+            // `memory.failcnt` stays 0 with some kernels (seen with 6.18).
+            Self::V1 { memory, .. } => {
+                let [most, limit] = ["max_usage", "limit"].map(|of| number(memory, &format!("memory.{of}_in_bytes")));
+                most.zip(limit).is_some_and(|(most, limit)| most.saturating_add(LARGEST_CHARGE_BYTES) < limit)
+            }
+        };
+        let read = self.read();
+        Reading { oom_kills: read.oom_kills.map(|kills| if is_below { 0 } else { kills }), ..read }
     }
 
     /// Memory without the file cache that the kernel would drop first.
@@ -228,6 +245,32 @@ mod tests {
             Some(Cgroup::V2(v2.path().join("ecsrunner-1")))
         );
         assert_eq!(Cgroup::of_task(v2.path(), "ecsrunner-2"), None);
+    }
+
+    #[test]
+    fn what_the_kernel_kills_for_the_machine_is_not_killed_for_a_task_below_its_limit() {
+        for (most, reached, kills) in [(60 << 20, "0", 0), (63 << 20, "3", 2)] {
+            let v1 = tree(&[
+                ("memory/t/memory.usage_in_bytes", "500\n"),
+                ("memory/t/memory.limit_in_bytes", "67108865\n"),
+                ("memory/t/memory.max_usage_in_bytes", &format!("{most}\n")),
+                ("memory/t/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n"),
+            ]);
+            let v2 = tree(&[
+                ("cgroup.controllers", ""),
+                ("t/memory.current", "1\n"),
+                ("t/memory.events", &format!("low 0\nhigh 0\nmax 9\noom {reached}\noom_kill 2\n")),
+            ]);
+            for root in [v1, v2] {
+                let cgroup = Cgroup::of_task(root.path(), "t").unwrap();
+                assert_eq!(cgroup.read_of_task().oom_kills, Some(kills), "{cgroup:?}");
+                assert_eq!(
+                    cgroup.read().oom_kills,
+                    Some(2),
+                    "a container's, whose limit may be of the cgroup above"
+                );
+            }
+        }
     }
 
     #[test]

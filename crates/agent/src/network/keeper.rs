@@ -13,7 +13,7 @@ use std::time::Instant;
 use nix::sched::{CloneFlags, setns, unshare};
 
 use super::link::{self, Link};
-use super::loopback::name_servers;
+use super::loopback::{are_out_of_reach, name_servers};
 use super::order::{Order, Told};
 use super::relay::Door;
 use super::routes::Routes;
@@ -75,6 +75,11 @@ struct Namespace {
 impl Namespace {
     fn make(order: &Order, dir: &Path) -> io::Result<(Self, Told)> {
         let routes = Routes::read()?;
+        if are_out_of_reach(&fs::read_to_string(RESOLV_CONF).unwrap_or_default()) {
+            return Err(io::Error::other(format!(
+                "all name servers in {RESOLV_CONF} have addresses of IPv6, which a namespace does not reach"
+            )));
+        }
         let mtu = routes.mtu().unwrap_or(DEFAULT_MTU).to_string();
         let ping_groups = link::ping_groups();
         let machine = File::open(OWN_NETWORK)?;

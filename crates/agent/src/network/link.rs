@@ -4,11 +4,11 @@
 //! what leaves, with the machine's address. The name of the device on the machine is the lock of its addresses: the kernel
 //! gives each name once. Devices and rules are found by the name of the task's directory, so no file says what a task has.
 
-use std::fs;
-use std::io;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Addresses;
 use super::routes::Routes;
@@ -19,6 +19,8 @@ use crate::tools::{self, run};
 const PREFIX: &str = "ecsn";
 /// The device in the namespace.
 pub(super) const INNER: &str = "eth0";
+/// The kernel's settings of this process's network.
+const SETTINGS: &str = "/proc/sys/net";
 const FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
 const UNPRIVILEGED_PORTS: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
 /// Which groups may use `ping` without a privilege.
@@ -47,14 +49,14 @@ impl Link {
         for part in 0..parts {
             let link = Self { base: addresses.base_of((first + part) % parts) };
             let name = link.name();
-            if routes.lead_to((link.base, 30)) || tools::is_device(&name) {
+            if routes.lead_to((link.base, 30)) || tools::is_device(&name)? {
                 continue;
             }
             let words = ["link", "add", "name", &name, "address", &address, "type", "veth"];
             match run("ip", &[&words[..], &["peer", "name", INNER, "netns", &namespace]].concat()) {
                 Ok(_) => return Ok(link),
-                Err(_) if tools::is_device(&name) => {}
-                Err(error) => return Err(error),
+                Err(error) if !tools::is_device(&name)? => return Err(error),
+                Err(_) => {}
             }
         }
         Err(io::Error::other(format!(
@@ -67,13 +69,15 @@ impl Link {
     /// who was killed then removes no rule.
     pub(super) fn set_up_outside(self, dir: &Path, mtu: &str) -> io::Result<()> {
         let name = self.name();
+        // What is not known keeps the rules: without them, a live task would have no network.
+        let is_gone = |device: &str| tools::is_device(device).is_ok_and(|is_there| !is_there);
         firewall::remove(|comment| {
-            comment.split_once('-').is_some_and(|(device, _)| {
-                device.starts_with(PREFIX) && (device == name || !tools::is_device(device))
-            })
+            comment
+                .split_once('-')
+                .is_some_and(|(device, _)| device.starts_with(PREFIX) && (device == name || is_gone(device)))
         })?;
         firewall::insert(&self.rules(), &format!("{name}-{}", owner_digits(dir)))?;
-        run("ip", &["link", "set", "dev", &name, "addrgenmode", "none", "mtu", mtu])?;
+        prepare(&name, mtu)?;
         run("ip", &["address", "add", &format!("{}/30", self.outer()), "dev", &name])?;
         run("ip", &["link", "set", "dev", &name, "up"]).map(drop)
     }
@@ -84,7 +88,7 @@ impl Link {
     pub(super) fn set_up_inside(self, addresses: Addresses, mtu: &str, ping_groups: &str) -> io::Result<()> {
         run("ip", &["link", "set", "dev", "lo", "up"])?;
         firewall::insert(&Self::inner_rules(addresses), INNER)?;
-        run("ip", &["link", "set", "dev", INNER, "addrgenmode", "none", "mtu", mtu])?;
+        prepare(INNER, mtu)?;
         run("ip", &["address", "add", &format!("{}/30", self.inner()), "dev", INNER])?;
         run("ip", &["link", "set", "dev", INNER, "up"])?;
         run("ip", &["route", "add", "default", "via", &self.outer().to_string()])?;
@@ -128,6 +132,18 @@ impl Link {
     }
 }
 
+/// Keeps a device without addresses of IPv6, and sets its largest packet.
+fn prepare(device: &str, mtu: &str) -> io::Result<()> {
+    let has_ipv6 = Path::new(SETTINGS).join("ipv6").exists();
+    run("ip", &preparation(device, mtu, has_ipv6)).map(drop)
+}
+
+fn preparation<'a>(device: &'a str, mtu: &'a str, has_ipv6: bool) -> Vec<&'a str> {
+    // A kernel without IPv6 does not know this.
+    let addresses: &[&str] = if has_ipv6 { &["addrgenmode", "none"] } else { &[] };
+    [&["link", "set", "dev", device], addresses, &["mtu", mtu]].concat()
+}
+
 /// Returns which groups may use `ping` in the network of this process.
 pub(super) fn ping_groups() -> String {
     fs::read_to_string(PING_GROUPS).unwrap_or_default()
@@ -135,30 +151,61 @@ pub(super) fn ping_groups() -> String {
 
 /// Has the machine forward packets of IPv4, if it does not. It then forwards what a rule accepts, and nothing else: a
 /// machine that has not been a router does not become one. Returns whether anything was changed.
+///
+/// A machine that forwards in part, between some devices or over a bridge, is left as it is: the firewall would drop that.
 pub(super) fn forward() -> io::Result<bool> {
-    if fs::read_to_string(FORWARD)?.trim() != "0" {
+    let is_off = || fs::read_to_string(FORWARD).map(|text| text.trim() == "0");
+    if !is_off()? {
         return Ok(false);
     }
-    firewall::forward_by_rules_alone()?;
+    if let Some(on) = forwards_in_part(Path::new(SETTINGS)) {
+        // Another task's keeper may have switched it on meanwhile.
+        return if is_off()? { Err(in_part(&on)) } else { Ok(false) };
+    }
     let failed =
         |error: io::Error| io::Error::new(error.kind(), format!("{FORWARD} cannot be written: {error}"));
-    fs::write(FORWARD, "1").map(|()| true).map_err(failed)
+    // Before the firewall is changed, which would stay so.
+    let mut file = OpenOptions::new().write(true).open(FORWARD).map_err(failed)?;
+    firewall::forward_by_rules_alone()?;
+    file.write_all(b"1").map(|()| true).map_err(failed)
 }
 
-/// Removes what is left of a task's namespace on the machine.
+fn in_part(on: &Path) -> io::Error {
+    io::Error::other(format!(
+        "{FORWARD} is 0, but {} is 1: this machine forwards packets in part, and that would be cut off. Write 1 to {FORWARD} \
+         if it may forward packets between all of its networks",
+        on.display()
+    ))
+}
+
+/// Returns the setting by which packets of IPv4 are forwarded, or go through the same chain of the firewall, while
+/// [`FORWARD`] is off.
+fn forwards_in_part(settings: &Path) -> Option<PathBuf> {
+    let devices = fs::read_dir(settings.join("ipv4/conf")).into_iter().flatten().flatten();
+    let of_devices = devices.map(|device| device.path().join("forwarding"));
+    let mut all = of_devices.chain([settings.join("bridge/bridge-nf-call-iptables")]);
+    all.find(|file| fs::read_to_string(file).is_ok_and(|text| text.trim() == "1"))
+}
+
+/// Removes what is left of a task's namespace on the machine: the device also where the rules cannot be removed, so that
+/// nothing goes through them.
 pub(super) fn remove(dir: &Path) -> io::Result<()> {
     let digits = owner_digits(dir);
-    firewall::remove(|comment| {
+    let rules = firewall::remove(|comment| {
         comment.split_once('-').is_some_and(|(device, owner)| device.starts_with(PREFIX) && owner == digits)
-    })?;
+    });
+    remove_devices(dir).and(rules)
+}
+
+fn remove_devices(dir: &Path) -> io::Result<()> {
     for name in tools::devices_with(&tools::hardware_address(&owner(dir))) {
         if !name.starts_with(PREFIX) {
             continue;
         }
         match run("ip", &["link", "delete", "dev", &name]) {
             // It has gone with its namespace.
-            Err(_) if !tools::is_device(&name) => {}
-            removed => drop(removed?),
+            Err(error) if tools::is_device(&name)? => return Err(error),
+            _ => {}
         }
     }
     Ok(())
@@ -202,6 +249,27 @@ mod tests {
                 "OUTPUT -o eth0 -d 10.202.0.0/16 -j DROP",
             ]
         );
+    }
+
+    #[test]
+    fn a_machine_that_forwards_between_some_devices_or_over_a_bridge_forwards_in_part() {
+        for on in ["ipv4/conf/eth0/forwarding", "bridge/bridge-nf-call-iptables"] {
+            let settings = tempfile::tempdir().unwrap();
+            for file in ["ipv4/conf/all/forwarding", "ipv4/conf/lo/forwarding", on] {
+                fs::create_dir_all(settings.path().join(file).parent().unwrap()).unwrap();
+                fs::write(settings.path().join(file), "0\n").unwrap();
+            }
+            assert_eq!(forwards_in_part(settings.path()), None);
+            fs::write(settings.path().join(on), "1\n").unwrap();
+            assert_eq!(forwards_in_part(settings.path()), Some(settings.path().join(on)));
+        }
+    }
+
+    #[test]
+    fn a_kernel_without_ipv6_is_told_nothing_of_it() {
+        assert_eq!(preparation("eth0", "1500", false).join(" "), "link set dev eth0 mtu 1500");
+        let words = preparation("eth0", "1500", true).join(" ");
+        assert_eq!(words, "link set dev eth0 addrgenmode none mtu 1500");
     }
 
     #[test]

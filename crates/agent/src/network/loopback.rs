@@ -1,5 +1,6 @@
 //! Which addresses of the machine's loopback a task needs: those that its configuration names.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// The port of a name server.
@@ -23,13 +24,24 @@ pub(super) fn of_variable(name: &str, value: &str) -> Option<SocketAddr> {
     of_url(value).or_else(|| is_proxy.then(|| of_url(&format!("http://{}", value.trim())))?)
 }
 
-/// Returns the name servers on loopback that a `resolv.conf` names.
-pub(super) fn name_servers(text: &str) -> Vec<SocketAddr> {
-    let named = text.lines().filter_map(|line| {
+/// Returns the name servers on loopback that a `resolv.conf` names, each once.
+pub(super) fn name_servers(text: &str) -> BTreeSet<SocketAddr> {
+    let on_loopback = named(text).filter(IpAddr::is_loopback);
+    on_loopback.map(|address| SocketAddr::new(address, DOMAIN)).collect()
+}
+
+/// Whether a `resolv.conf` names name servers, and none that a namespace reaches: it has no IPv6 but that of loopback.
+pub(super) fn are_out_of_reach(text: &str) -> bool {
+    let mut servers = named(text).peekable();
+    servers.peek().is_some() && servers.all(|address| address.is_ipv6() && !address.is_loopback())
+}
+
+fn named(text: &str) -> impl Iterator<Item = IpAddr> {
+    text.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
-        (words.next()? == "nameserver").then(|| words.next()?.parse::<IpAddr>().ok())?
-    });
-    named.filter(IpAddr::is_loopback).map(|address| SocketAddr::new(address, DOMAIN)).collect()
+        // An address of one device has its name behind a `%`.
+        (words.next()? == "nameserver").then(|| words.next()?.split('%').next()?.parse().ok())?
+    })
 }
 
 /// Reads `user:password@host:port`, where only the host is required.
@@ -77,8 +89,20 @@ mod tests {
     #[test]
     fn name_servers_on_loopback_are_those_that_the_namespace_would_not_reach() {
         let text = "# nameserver 127.0.0.1\nnameserver 127.0.0.53\nnameserver 192.0.2.1\n\
-                    options edns0 trust-ad\nnameserver ::1\nnameserver\nsearch example\n";
-        let expected: Vec<SocketAddr> = vec!["127.0.0.53:53".parse().unwrap(), "[::1]:53".parse().unwrap()];
-        assert_eq!(name_servers(text), expected);
+                    options edns0 trust-ad\nnameserver ::1\nnameserver\nnameserver 127.0.0.53\nsearch example\n";
+        let expected = ["127.0.0.53:53", "[::1]:53"].map(|text| text.parse().unwrap());
+        assert_eq!(name_servers(text), BTreeSet::from(expected), "each once");
+    }
+
+    #[test]
+    fn name_servers_with_addresses_of_ipv6_alone_are_out_of_reach() {
+        let are_out = |servers: &[&str]| {
+            let lines: Vec<String> = servers.iter().map(|server| format!("nameserver {server}\n")).collect();
+            are_out_of_reach(&lines.concat())
+        };
+        assert!(are_out(&["2001:db8::1", "fe80::1%eth0"]));
+        for servers in [&[][..], &["2001:db8::1", "192.0.2.1"], &["2001:db8::1", "::1"], &["127.0.0.53"]] {
+            assert!(!are_out(servers), "{servers:?}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// Connections to one address at once. Others wait until one of them ends.
@@ -43,10 +43,11 @@ impl Door {
 
     /// Serves it in a thread. The network of this process must be the machine's.
     pub(super) fn open(self) -> io::Result<()> {
-        match self {
+        let served = match self {
             Self::Stream(listener, to) => spawn(move || carry_streams(&listener, to)),
             Self::Messages(socket, to) => spawn(move || carry_messages(&Arc::new(socket), to)),
-        }
+        };
+        served.map(drop)
     }
 }
 
@@ -54,8 +55,8 @@ fn failed(at: SocketAddr, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{at} cannot be listened on: {error}"))
 }
 
-fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    thread::Builder::new().stack_size(STACK_BYTES).spawn(work).map(drop)
+fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().stack_size(STACK_BYTES).spawn(work)
 }
 
 /// One of a limited number. It is given back when it is dropped.
@@ -104,9 +105,10 @@ fn carry(inner: &TcpStream, to: SocketAddr) -> io::Result<()> {
     inner.set_nodelay(true)?;
     outer.set_nodelay(true)?;
     let (from_inner, to_outer) = (inner.try_clone()?, outer.try_clone()?);
-    spawn(move || copy(&from_inner, &to_outer))?;
+    let there = spawn(move || copy(&from_inner, &to_outer))?;
     copy(&outer, inner);
-    Ok(())
+    // Until then the connection has descriptors and a thread, and so its place.
+    there.join().map_err(|_| io::Error::other("a thread that copies has panicked"))
 }
 
 /// A program that was told `localhost` may listen on either loopback address.
@@ -191,6 +193,26 @@ mod tests {
         client.read_to_string(&mut answer).unwrap();
         assert_eq!(answer, "HELLO");
         serving.join().unwrap();
+    }
+
+    #[test]
+    fn a_connection_that_one_side_has_ended_is_carried_until_the_other_has() {
+        let [server, listener] = [(); 2].map(|()| TcpListener::bind(any()).unwrap());
+        let to = server.local_addr().unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (inner, _) = listener.accept().unwrap();
+        let carrying = thread::spawn(move || carry(&inner, to).unwrap());
+        let (mut outer, _) = server.accept().unwrap();
+        outer.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(client.read(&mut [0]).unwrap(), 0);
+        thread::sleep(Duration::from_millis(50));
+        assert!(!carrying.is_finished(), "its place is free");
+        client.write_all(b"late").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let mut said = String::new();
+        outer.read_to_string(&mut said).unwrap();
+        assert_eq!(said, "late");
+        carrying.join().unwrap();
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The machine's routes: which addresses are in use, and by which device the machine reaches the network.
 
+use std::cmp::Reverse;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -11,6 +12,11 @@ const IPV4: &str = "/proc/net/route";
 const IPV6: &str = "/proc/net/ipv6_route";
 /// The device of the kernel's own routes, also of the one that refuses everything.
 const LOOPBACK: &str = "lo";
+
+/// A route with a shorter prefix leads to the network at large: no network of one owner is larger than `10.0.0.0/8`.
+const NETWORK: u32 = 8;
+/// The first address of those for many receivers, `224.0.0.0/4`, which are no way out.
+const MULTICAST: u32 = 0xe000_0000;
 
 /// Routes of IPv4.
 #[derive(Debug)]
@@ -45,19 +51,23 @@ impl Routes {
         Self(text.lines().skip(1).filter_map(route).collect())
     }
 
-    /// Whether a network has an address that a route other than the default one leads to.
+    /// Whether a network has an address that a route other than the default one leads to. A VPN may have two or more in
+    /// place of the default one, such as `0.0.0.0/1` and `128.0.0.0/1`.
     pub(super) fn lead_to(&self, network: (u32, u32)) -> bool {
-        self.0.iter().any(|route| route.to.1 > 0 && overlap(route.to, network))
+        self.0.iter().any(|route| route.to.1 >= NETWORK && overlap(route.to, network))
     }
 
-    /// The largest packet that the device of the default route takes, in bytes.
+    /// The largest packet that the device of the default route takes, or of what is in its place, in bytes.
     pub(super) fn mtu(&self) -> Option<u32> {
         let file = Path::new(DEVICES).join(self.uplink()?).join("mtu");
         fs::read_to_string(file).ok()?.trim().parse().ok()
     }
 
     fn uplink(&self) -> Option<&str> {
-        self.0.iter().find(|route| route.to.1 == 0).map(|route| route.device.as_str())
+        let leads_out = |route: &&Route| route.to.1 < NETWORK && route.to.0 < MULTICAST;
+        // Of two that are as long, the first.
+        let longest = self.0.iter().filter(leads_out).min_by_key(|route| Reverse(route.to.1));
+        longest.map(|route| route.device.as_str())
     }
 }
 
@@ -92,6 +102,22 @@ mod tests {
         assert!(lead_to([10, 0, 0, 0], 8));
         assert!(!lead_to([10, 203, 0, 0], 30));
         assert!(!Routes::parse(head).lead_to((0, 0)));
+    }
+
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn routes_of_a_vpn_in_place_of_the_default_one_take_no_addresses_and_are_the_way_out() {
+        let text = "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT\n\
+                    tun0 00000000 0100080A 0003 0 0 0 00000080 0 0 0\n\
+                    eth0 00000000 010200C0 0003 0 0 0 00000000 0 0 0\n\
+                    tun0 00000080 0100080A 0003 0 0 0 00000080 0 0 0\n\
+                    eth0 000000E0 00000000 0001 0 0 0 000000F0 0 0 0\n\
+                    tun0 0000080A 00000000 0001 0 0 0 00FFFFFF 0 0 0\n";
+        let routes = Routes::parse(text);
+        assert_eq!(routes.uplink(), Some("tun0"));
+        let lead_to = |address: [u8; 4]| routes.lead_to((Ipv4Addr::from(address).to_bits(), 30));
+        assert!(!lead_to([10, 202, 0, 4]) && !lead_to([192, 168, 0, 0]));
+        assert!(lead_to([10, 8, 0, 4]));
     }
 
     #[test]

@@ -164,18 +164,40 @@ fn a_machine_that_forwards_nothing_then_forwards_only_what_a_rule_accepts() {
         return;
     }
     // A machine of its own, as far as networks go.
-    let script = "mount -t sysfs sysfs /sys && echo 0 >/proc/sys/net/ipv4/ip_forward && ip link set dev lo up && \
-                  \"$@\"; cat /proc/sys/net/ipv4/ip_forward; iptables -S FORWARD";
-    let mut wrapped = Command::new("unshare");
-    wrapped.args(["--net", "--mount", "/bin/sh", "-c", script, "sh"]);
-    wrapped.arg(env!("CARGO_BIN_EXE_ecsrunner-agent")).arg("agent-network").arg(dir("forward"));
-    let mut keeper = Keeper::start(wrapped, "10.232.4.0/30", &[]);
-    let answer = keeper.answer();
+    let (answer, rest) = on_a_machine_of_its_own("forward", "10.232.4.0/30", "true");
     assert_eq!(answer["Ready"]["switched_on"], true, "{answer}");
+    assert_eq!(rest, "1\n-P FORWARD DROP\n", "what stays, and nothing else");
+}
+
+#[test]
+fn a_machine_that_forwards_in_part_is_left_as_it_is() {
+    if !has_namespaces() {
+        return;
+    }
+    let on = "/proc/sys/net/ipv4/conf/lo/forwarding";
+    let (answer, rest) = on_a_machine_of_its_own("part", "10.232.6.0/30", &format!("echo 1 >{on}"));
+    let reason = answer["Failed"]["reason"].as_str().unwrap_or_else(|| panic!("{answer}"));
+    assert!(reason.starts_with(&format!("/proc/sys/net/ipv4/ip_forward is 0, but {on} is 1: ")), "{reason}");
+    assert_eq!(rest, "0\n-P FORWARD ACCEPT\n");
+}
+
+/// Runs a keeper where no packets are forwarded, after a command, and ends it. Returns its answer, and then whether packets
+/// are forwarded, and by which rules.
+fn on_a_machine_of_its_own(task: &str, addresses: &str, command: &str) -> (Value, String) {
+    let script = format!(
+        "mount -t sysfs sysfs /sys && echo 0 >/proc/sys/net/ipv4/ip_forward && ip link set dev lo up && \
+         for it in /proc/sys/net/bridge/bridge-nf-call-iptables; do test ! -e $it || echo 0 >$it; done && {command} && \
+         \"$@\"; cat /proc/sys/net/ipv4/ip_forward; iptables -S FORWARD"
+    );
+    let mut wrapped = Command::new("unshare");
+    wrapped.args(["--net", "--mount", "/bin/sh", "-c", &script, "sh"]);
+    wrapped.arg(env!("CARGO_BIN_EXE_ecsrunner-agent")).arg("agent-network").arg(dir(task));
+    let mut keeper = Keeper::start(wrapped, addresses, &[]);
+    let answer = keeper.answer();
     drop(keeper.input.take());
     let mut rest = String::new();
     keeper.output.read_to_string(&mut rest).unwrap();
-    assert_eq!(rest, "1\n-P FORWARD DROP\n", "what stays, and nothing else");
+    (answer, rest)
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use ecsrunner_core::id::TaskId;
@@ -66,14 +67,26 @@ fn unmark(dir: &TaskDir) -> io::Result<()> {
     }
 }
 
-/// Whether a task has not been cleaned up.
+/// Whether a task has files or processes that have not been cleaned up.
 pub(super) fn is_littered(dir: &TaskDir) -> bool {
     LITTER.iter().chain([&MARK]).any(|name| dir.path().join(name).exists())
 }
 
+/// What a task had besides its files: whether it is gone.
+struct Gone {
+    engine: bool,
+    network: bool,
+}
+
+/// The path of something in a task's directory, if it exists.
+fn there(dir: &TaskDir, name: &str) -> Option<PathBuf> {
+    Some(dir.path().join(name)).filter(|path| path.exists())
+}
+
 impl Processes {
     /// Kills leftover processes, then removes the task's files in a process of its own. The user's id is free
-    /// afterwards; if something is left, the next sweep tries again.
+    /// afterwards; if something is left, the next sweep tries again. Devices and rules of a network that cannot be removed,
+    /// as without `iptables`, keep neither files nor the id: the directory `network` alone stays for the next try.
     pub(super) async fn clean_up(self, dir: TaskDir, description: Description) {
         if !self.removals.begin(&description.task) {
             return;
@@ -83,22 +96,28 @@ impl Processes {
         let was_littered = is_littered(&dir);
         let is_ours = uid.is_some() || (description.uid.is_none() && was_littered);
         let removed = match self.end_processes(&dir, uid, is_ours).await {
-            Ok(true) => {
+            Ok(gone) => {
                 let _turn = self.removals.turns.acquire().await;
-                match mark(&dir) {
-                    Ok(()) => self.removal(&dir, uid).run(&self.definition.executable).await,
-                    Err(error) => Err(error),
+                // A full disk keeps no file from being removed.
+                if was_littered && let Err(error) = mark(&dir) {
+                    warn!(task = %description.task, %error, "it cannot be noted that a task's files are being removed");
                 }
+                let removed = self.removal(&dir, uid, &gone).run(&self.definition.executable).await;
+                removed.map(|is_done| (is_done && gone.engine, gone.network))
             }
-            not_ended => not_ended,
+            Err(error) => Err(error),
         };
-        match removed.and_then(|is_done| if is_done { unmark(&dir).map(|()| true) } else { Ok(false) }) {
-            Ok(true) => {
+        match removed.and_then(|removed| if removed.0 { unmark(&dir).map(|()| removed) } else { Ok(removed) })
+        {
+            Ok((true, is_whole)) => {
+                if !is_whole {
+                    warn!(task = %description.task, "a task's network is not removed: the next sweep tries again");
+                }
                 if let Some(uid) = description.uid.filter(|_| was_littered) {
                     self.lock_uids().give_back(uid);
                 }
             }
-            Ok(false) => {
+            Ok((false, _)) => {
                 warn!(task = %description.task, "a task's files are not all removed: the next sweep goes on")
             }
             Err(error) => warn!(task = %description.task, %error, "a task's files could not be removed"),
@@ -107,45 +126,59 @@ impl Processes {
     }
 
     /// Kills a task's processes, waits until its Docker engine and its network namespace have ended, and removes its
-    /// cgroup. Returns whether all have ended. Without a turn: an engine that does not end keeps no other task's files.
-    async fn end_processes(&self, dir: &TaskDir, uid: Option<u32>, is_ours: bool) -> io::Result<bool> {
+    /// cgroup. Without a turn: an engine that does not end keeps no other task's files.
+    async fn end_processes(&self, dir: &TaskDir, uid: Option<u32>, is_ours: bool) -> io::Result<Gone> {
         // Before anything removes the cgroup, as the clean-up after an engine does.
-        cgroups::note_kills(dir)?;
+        if let Err(error) = cgroups::note_kills(dir) {
+            warn!(task = %dir.path().display(), %error, "it cannot be noted that the kernel killed processes of a task");
+        }
+        let mut gone = Gone { engine: true, network: true };
         if is_ours {
             let path = dir.path().to_owned();
             let killed = tokio::task::spawn_blocking(move || leftovers::kill_all(&path, uid));
             killed.await.map_err(io::Error::other)?;
-            let [engine, network] =
-                [DOCKER, NETWORK].map(|name| Some(dir.path().join(name)).filter(|path| path.exists()));
             // After the job's processes, which could start containers.
-            let removal = Removal { engine, network, ..Removal::default() };
-            let is_due = removal.engine.is_some() || removal.network.is_some();
-            if is_due && !removal.run(&self.definition.executable).await? {
-                return Ok(false);
+            if let engine @ Some(_) = there(dir, DOCKER) {
+                gone.engine = self.is_gone(Removal { engine, ..Removal::default() }).await;
             }
+        }
+        // Whoever has the task's user id now: it is known by the task.
+        if let network @ Some(_) = there(dir, NETWORK) {
+            gone.network = self.is_gone(Removal { network, ..Removal::default() }).await;
         }
         // After the keepers, which are in it. No other task has this cgroup.
         let dir = dir.clone();
         tokio::task::spawn_blocking(move || cgroups::end(&dir)).await.map_err(io::Error::other)??;
-        Ok(true)
+        Ok(gone)
+    }
+
+    /// Removes something, and returns whether nothing of it is left.
+    async fn is_gone(&self, removal: Removal) -> bool {
+        removal.run(&self.definition.executable).await.unwrap_or_else(|error| {
+            warn!(%error, "what a task left could not be removed");
+            false
+        })
     }
 
     /// Has removed what an ended task still has, if anything is due.
     pub(super) fn see_to(&self, dir: &TaskDir, description: &Description) {
-        if is_littered(dir) || watch::is_old(dir) {
+        if is_littered(dir) || there(dir, NETWORK).is_some() || watch::is_old(dir) {
             Handle::current().spawn(self.clone().clean_up(dir.clone(), description.clone()));
         }
     }
 
-    fn removal(&self, dir: &TaskDir, user: Option<u32>) -> Removal {
+    fn removal(&self, dir: &TaskDir, user: Option<u32>, gone: &Gone) -> Removal {
         let confinement = &self.definition.confinement;
         let mut shared = confinement.writable.clone();
         if !confinement.private_files {
             shared.extend(public_directories());
         }
         // The description goes after all that a job shaped: without it, no later removal would go on.
-        let mut directories = LITTER.map(|name| dir.path().join(name)).to_vec();
-        directories.extend(watch::is_old(dir).then(|| dir.path().to_owned()));
+        let litter = LITTER.into_iter().filter(|name| gone.engine || *name != DOCKER);
+        let mut directories: Vec<_> = litter.map(|name| dir.path().join(name)).collect();
+        directories.extend(gone.network.then(|| dir.path().join(NETWORK)));
+        // Rules of a task without a device go with the next namespace of any task.
+        directories.extend((gone.engine && watch::is_old(dir)).then(|| dir.path().to_owned()));
         Removal { engine: None, network: None, user, shared, directories }
     }
 }
