@@ -110,7 +110,8 @@ impl Cgroup {
             Self::V2(dir) => field(dir, "memory.events", "oom") == Some(0),
             // `memory.failcnt` stays 0 with some kernels (seen with 6.18).
             Self::V1 { memory, .. } => {
-                let [most, limit] = ["max_usage", "limit"].map(|of| number(memory, &format!("memory.{of}_in_bytes")));
+                let [most, limit] =
+                    ["max_usage", "limit"].map(|of| number(memory, &format!("memory.{of}_in_bytes")));
                 most.zip(limit).is_some_and(|(most, limit)| most.saturating_add(LARGEST_CHARGE_BYTES) < limit)
             }
         };
