@@ -19,7 +19,6 @@ use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use ecsrunner_core::wire::exit::AgentExit;
@@ -280,17 +279,8 @@ fn program(config: &Supervision, name: &str) -> Option<PathBuf> {
 /// Something is left. Another call goes on.
 pub fn clean_up(dir: &Path, deadline: Instant) -> io::Result<()> {
     // A keeper whose agent is gone ends its engine by itself.
-    let patience = Instant::now() + KEEPER_LIMIT;
-    while let Some(keeper) = keeper_of(dir)? {
-        let now = Instant::now();
-        if now >= deadline {
-            return Err(io::Error::other(format!("the Docker engine of {} has not ended", dir.display())));
-        }
-        if now >= patience {
-            // It may have ended by itself.
-            let _gone = kill(keeper, Signal::SIGKILL);
-        }
-        thread::sleep(LOOK);
+    if !processes::end_by(deadline, KEEPER_LIMIT, || keeper_of(dir))? {
+        return Err(io::Error::other(format!("the Docker engine of {} has not ended", dir.display())));
     }
     keeper::remove_rest(dir)
 }

@@ -261,17 +261,8 @@ pub fn try_out(
 ///
 /// Something is left. Another call goes on.
 pub fn clean_up(dir: &Path, deadline: Instant) -> io::Result<()> {
-    let patience = Instant::now() + KEEPER_LIMIT;
-    while let Some(keeper) = keeper_of(dir)? {
-        let now = Instant::now();
-        if now >= deadline {
-            return Err(io::Error::other(format!("the keeper of {} has not ended", dir.display())));
-        }
-        if now >= patience {
-            // It may have ended by itself.
-            let _gone = kill(keeper, Signal::SIGKILL);
-        }
-        thread::sleep(LOOK);
+    if !processes::end_by(deadline, KEEPER_LIMIT, || keeper_of(dir))? {
+        return Err(io::Error::other(format!("the keeper of {} has not ended", dir.display())));
     }
     link::remove(dir)
 }

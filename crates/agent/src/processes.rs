@@ -11,6 +11,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::prctl;
@@ -184,6 +185,29 @@ pub(crate) fn started_as(subcommands: &[&str], is_meant: impl Fn(&Path) -> bool)
         }
     }
     Ok(None)
+}
+
+/// Waits until `find` finds no process, and kills what it finds once `patience` is over. Returns whether all have ended by
+/// the deadline.
+pub(crate) fn end_by(
+    deadline: Instant,
+    patience: Duration,
+    find: impl Fn() -> io::Result<Option<Pid>>,
+) -> io::Result<bool> {
+    const LOOK: Duration = Duration::from_millis(20);
+    let patience = Instant::now() + patience;
+    while let Some(process) = find()? {
+        let now = Instant::now();
+        if now >= deadline {
+            return Ok(false);
+        }
+        if now >= patience {
+            // It may have ended by itself.
+            let _gone = kill(process, Signal::SIGKILL);
+        }
+        thread::sleep(LOOK);
+    }
+    Ok(true)
 }
 
 /// Whether all user ids of a process are this one, by its `/proc/<pid>/status`: also the real one, which a program that

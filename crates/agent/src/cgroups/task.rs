@@ -133,7 +133,7 @@ impl TaskCgroup {
         set_if_there(&dir, "pids.max", limits.processes)?;
         // The kernel's default is 100, here the share of one vCPU.
         set_if_there(&dir, "cpu.weight", (u64::from(limits.cpu) * 100 / 1024).clamp(1, 10_000))?;
-        // In use below, so that whoever manages the top does not take it away.
+        // The memory controller is used below too. So the manager of the top, such as systemd, leaves it on.
         fs::write(dir.join("cgroup.subtree_control"), format!("+{MEMORY}"))?;
         make(&dir.join(PROCESSES))
     }

@@ -9,7 +9,7 @@ use super::Addresses;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Order {
     pub(super) addresses: Addresses,
-    /// What is reached on the machine's loopback, at the same address, besides its name servers.
+    /// Addresses on the machine's loopback that the task reaches. Those of its name servers are added.
     pub(super) loopback: Vec<SocketAddr>,
 }
 

@@ -72,7 +72,7 @@ pub(super) fn is_littered(dir: &TaskDir) -> bool {
     LITTER.iter().chain([&MARK]).any(|name| dir.path().join(name).exists())
 }
 
-/// What a task had besides its files: whether it is gone.
+/// Whether the task's Docker engine and its network namespace are gone.
 struct Gone {
     engine: bool,
     network: bool,
@@ -142,7 +142,7 @@ impl Processes {
                 gone.engine = self.is_gone(Removal { engine, ..Removal::default() }).await;
             }
         }
-        // Whoever has the task's user id now: it is known by the task.
+        // Its name says to which task it belongs. So this is safe if another task has the user id by now.
         if let network @ Some(_) = there(dir, NETWORK) {
             gone.network = self.is_gone(Removal { network, ..Removal::default() }).await;
         }
