@@ -73,7 +73,7 @@ pub fn reruns(open: &Open) -> BTreeMap<Repository, Vec<Again>> {
             RerunState::Made => rerun.latest,
             // Its jobs may be queued before the answer to the call is recorded.
             RerunState::Called => rerun.latest.saturating_add(1),
-            RerunState::Wanted | RerunState::Spent => continue,
+            RerunState::Wanted | RerunState::Spent | RerunState::Over => continue,
         };
         let of_repository = told.entry(rerun.id.repository.clone()).or_default();
         if of_repository.len() < MAX_RERUNS {
@@ -109,6 +109,7 @@ mod tests {
             job: JobId::new(run),
             class: None,
             latest: 2,
+            made: if state == RerunState::Made { 2 } else { 0 },
             times: 1,
             cause: Code::SpotInterrupted.into(),
             state,
@@ -129,7 +130,8 @@ mod tests {
 
     #[test]
     fn attempts_that_were_made_or_asked_for_are_told_and_no_others() {
-        let states = [RerunState::Wanted, RerunState::Called, RerunState::Made, RerunState::Spent];
+        use RerunState::{Called, Made, Over, Spent, Wanted};
+        let states = [Wanted, Called, Made, Spent, Over];
         let reruns = states.into_iter().zip(1..).map(|(state, run)| rerun(run, state));
         assert_eq!(told(reruns), [(3, 2), (2, 3)]);
     }

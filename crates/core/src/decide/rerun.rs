@@ -91,7 +91,12 @@ pub fn learn(open: &Open, rules: Rules<'_>, now: Timestamp) -> Vec<Change> {
             RerunRecord::Loss(_) => {}
             RerunRecord::Rerun(rerun) => {
                 let is_off = !is_on(rules, rerun.class.as_ref(), &rerun.id.repository);
-                if now.duration_since(rerun.since) > KEPT || (is_off && rerun.state != RerunState::Made) {
+                let is_needed = match rerun.state {
+                    RerunState::Made => true,
+                    RerunState::Over => is_awaited(&rerun.id, open),
+                    RerunState::Wanted | RerunState::Called | RerunState::Spent => !is_off,
+                };
+                if !is_needed || now.duration_since(rerun.since) > KEPT {
                     learnt.drop(record.key());
                 }
             }
@@ -135,6 +140,7 @@ impl Learnt {
                 job: outcome.job,
                 class: outcome.class.clone(),
                 latest: outcome.attempt.max(before.map_or(0, |before| before.latest)),
+                made: before.map_or(0, |before| before.made_until(outcome.attempt)),
                 times,
                 cause: loss.cause.clone(),
                 state,
@@ -148,7 +154,7 @@ impl Learnt {
             return;
         } else if before.is_some_and(|before| outcome.attempt >= before.latest) {
             // Another lost job of the run has to know which attempts were made here.
-            if open.reruns.values().any(|other| may_be_run_again(other, outcome, open)) {
+            if is_awaited(&outcome.id, open) {
                 return;
             }
             self.drop(key);
@@ -157,9 +163,13 @@ impl Learnt {
     }
 }
 
-/// Whether this is another job of the run that is to be run again, or may be: its runner was lost, or has not stopped yet.
-fn may_be_run_again(record: &RerunRecord, than: &Outcome, open: &Open) -> bool {
-    let is_other = |id: &RerunId| *id != than.id && is_same_run(id, &than.id);
+/// Whether another job of the run is to be run again, or may be: its runner was lost, or has not stopped yet.
+fn is_awaited(job: &RerunId, open: &Open) -> bool {
+    open.reruns.values().any(|record| may_be_run_again(record, job, open))
+}
+
+fn may_be_run_again(record: &RerunRecord, than: &RerunId, open: &Open) -> bool {
+    let is_other = |id: &RerunId| id != than && is_same_run(id, than);
     let may_be_lost = |runner: &RunnerName| {
         open.reruns.contains_key(&RerunKey::Loss(runner.clone()))
             || open.runners.get(runner).is_some_and(Runner::takes_slot)
@@ -168,7 +178,7 @@ fn may_be_run_again(record: &RerunRecord, than: &Outcome, open: &Open) -> bool {
         RerunRecord::Outcome(other) => {
             other.failed && is_other(&other.id) && other.runner.as_ref().is_some_and(may_be_lost)
         }
-        RerunRecord::Rerun(rerun) => rerun.state != RerunState::Made && is_other(&rerun.id),
+        RerunRecord::Rerun(rerun) => is_in_hand(rerun) && is_other(&rerun.id),
         RerunRecord::Loss(_) => false,
     }
 }
@@ -232,13 +242,20 @@ pub fn due(open: &Open, now: Timestamp) -> (Vec<Rerun>, Option<Timestamp>) {
 /// Returns the latest attempt of a rerun's run that is known, also by the reruns of its other jobs.
 fn latest_attempt(open: &Open, rerun: &Rerun) -> u32 {
     let of_run = intents(open).filter(|other| is_same_run(&other.id, &rerun.id));
-    let made = of_run.filter(|other| other.state == RerunState::Made).map(|other| other.latest);
+    let made = of_run.map(|other| other.made);
     // What an unanswered call has made is found out by comparison with the attempt before it.
     if rerun.state == RerunState::Called { rerun.latest } else { made.max().unwrap_or(0).max(rerun.latest) }
 }
 
 fn in_hand(open: &Open) -> impl Iterator<Item = &Rerun> {
-    intents(open).filter(|rerun| rerun.state != RerunState::Made)
+    intents(open).filter(|rerun| is_in_hand(rerun))
+}
+
+fn is_in_hand(rerun: &Rerun) -> bool {
+    match rerun.state {
+        RerunState::Wanted | RerunState::Called | RerunState::Spent => true,
+        RerunState::Made | RerunState::Over => false,
+    }
 }
 
 fn is_of_run(job: &Job, id: &RerunId) -> bool {
@@ -276,7 +293,21 @@ impl Rerun {
     /// The attempt was made.
     #[must_use]
     pub fn made(&self, attempt: u32, now: Timestamp) -> Self {
-        Self { latest: attempt, state: RerunState::Made, checks: 0, refusals: 0, since: now, ..self.clone() }
+        let state = RerunState::Made;
+        Self { latest: attempt, made: attempt, state, checks: 0, refusals: 0, since: now, ..self.clone() }
+    }
+
+    /// Nothing more is done about the job.
+    #[must_use]
+    pub fn over(&self, now: Timestamp) -> Self {
+        Self { state: RerunState::Over, since: now, ..self.clone() }
+    }
+
+    /// Returns the latest attempt that was made here, when the job was lost in `attempt`. That may be the result of a call
+    /// whose answer is not known.
+    fn made_until(&self, attempt: u32) -> u32 {
+        let is_result = self.state == RerunState::Called && attempt == self.latest + 1;
+        if is_result { attempt } else { self.made }
     }
 
     /// Its run has not ended: that is no refusal.

@@ -71,6 +71,8 @@ pub struct Rerun {
     /// The latest attempt of the run that is known: the lost job's, or one that was
     /// made here. A newer one was made by someone else.
     pub latest: u32,
+    /// The latest attempt of the run that was made here for this job; 0 if there is none.
+    pub made: u32,
     /// How often GitHub was asked to run it again. Counted before the call.
     pub times: u32,
     /// Why it was lost.
@@ -96,6 +98,8 @@ pub enum RerunState {
     Made,
     /// It was lost once more than it may be run again.
     Spent,
+    /// Nothing more is done. It is kept while other lost jobs of its run have to know the attempts that were made here.
+    Over,
 }
 
 impl RerunRecord {

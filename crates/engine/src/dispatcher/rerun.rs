@@ -191,8 +191,12 @@ impl<W: World> Engine<W> {
     ) -> Result<(), StoreError> {
         for ended in std::iter::once(rerun).chain(others) {
             info!(job_id = ended.job.get(), run_id = ended.id.run.get(), note, "a job is not run again");
-            let over = [Change::RerunOver(RerunKey::Rerun(ended.id.clone()))];
-            self.write_with_note(&over, ended, note, epoch).await?;
+            let over = match ended.made {
+                0 => Change::RerunOver(RerunKey::Rerun(ended.id.clone())),
+                // Other jobs of the run may have to know the attempts that were made for this one.
+                _ => put(ended.over(self.ports.clock.now())),
+            };
+            self.write_with_note(&[over], ended, note, epoch).await?;
         }
         Ok(())
     }

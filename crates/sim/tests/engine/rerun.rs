@@ -284,6 +284,37 @@ fn two_lost_jobs_of_a_run_are_run_again_one_attempt_after_the_other() {
     });
 }
 
+/// Both jobs of a run are lost, and then the runners of the first `more` attempts that are made for them. Returns the number
+/// of attempts that were made, and the conclusions of both jobs' last ones.
+async fn lost_again_and_again(more: usize) -> (u64, [&'static str; 2]) {
+    let mut simulation = switched_on();
+    let first = simulation.queue(job_in("spot"));
+    let now = simulation.shared().clock().now();
+    let second = simulation.shared().lock().hub.queue_in_run_of(first, job_in("spot"), now);
+    until_busy(&mut simulation, 2).await;
+    strike(&simulation, AGENT_FAILED);
+    for _ in 0..more {
+        until_busy(&mut simulation, 0).await;
+        until_busy(&mut simulation, 1).await;
+        strike(&simulation, AGENT_FAILED);
+    }
+    settle(&mut simulation, LIMIT, &format!("{more} more")).await;
+    let last = [first, second].map(|job| attempts(&simulation, job).pop().unwrap().1);
+    (reruns(&simulation), last)
+}
+
+#[test]
+fn two_jobs_of_a_run_that_are_lost_again_and_again_are_run_again_twice_each() {
+    let (ok, lost) = ("success", "failure");
+    assert_eq!(run(lost_again_and_again(0)), (2, [ok, ok]));
+    assert_eq!(run(lost_again_and_again(1)), (3, [ok, ok]));
+    assert_eq!(run(lost_again_and_again(2)), (4, [ok, ok]));
+    let (made, mut last) = run(lost_again_and_again(3));
+    last.sort_unstable();
+    assert_eq!((made, last), (4, [lost, ok]), "the first one has been run again twice");
+    assert_eq!(run(lost_again_and_again(4)), (4, [lost, lost]));
+}
+
 #[test]
 fn a_permission_that_is_missing_is_told_and_given_up() {
     run(async {

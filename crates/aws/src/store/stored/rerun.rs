@@ -55,9 +55,15 @@ pub(in crate::store) struct StoredIntent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     class: Option<ClassName>,
     latest: u32,
+    /// Left out by the release before, which knew of the latest attempt alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    made: Option<u32>,
     times: u32,
     cause: StoredReason,
     state: StoredState,
+    /// Whether nothing more is done. The release before reads `made` alone.
+    #[serde(default, skip_serializing_if = "super::runner::is_false")]
+    over: bool,
     checks: u32,
     /// Left out by the release before, which counted them as checks.
     #[serde(default)]
@@ -90,7 +96,7 @@ impl StoredState {
         match state {
             RerunState::Wanted => Self::Wanted,
             RerunState::Called => Self::Called,
-            RerunState::Made => Self::Made,
+            RerunState::Made | RerunState::Over => Self::Made,
             RerunState::Spent => Self::Spent,
         }
     }
@@ -128,9 +134,11 @@ impl StoredRerun {
                 job: rerun.job,
                 class: rerun.class.clone(),
                 latest: rerun.latest,
+                made: (rerun.made > 0).then_some(rerun.made),
                 times: rerun.times,
                 cause: StoredReason::from(&rerun.cause),
                 state: StoredState::of(rerun.state),
+                over: rerun.state == RerunState::Over,
                 checks: rerun.checks,
                 refusals: rerun.refusals,
                 not_before: rerun.not_before,
@@ -147,19 +155,24 @@ impl StoredRerun {
             Self::Outcome(StoredOutcome { id, job, attempt, class, runner, failed, at }) => {
                 RerunRecord::Outcome(Outcome { id: id.read(), job, attempt, class, runner, failed, at })
             }
-            Self::Rerun(intent) => RerunRecord::Rerun(Rerun {
-                id: intent.id.read(),
-                job: intent.job,
-                class: intent.class,
-                latest: intent.latest,
-                times: intent.times,
-                cause: intent.cause.read(),
-                state: intent.state.read(),
-                checks: intent.checks,
-                refusals: intent.refusals,
-                not_before: intent.not_before,
-                since: intent.since,
-            }),
+            Self::Rerun(intent) => {
+                let state = if intent.over { RerunState::Over } else { intent.state.read() };
+                let made_before = if state == RerunState::Made { intent.latest } else { 0 };
+                RerunRecord::Rerun(Rerun {
+                    id: intent.id.read(),
+                    job: intent.job,
+                    class: intent.class,
+                    latest: intent.latest,
+                    made: intent.made.unwrap_or(made_before),
+                    times: intent.times,
+                    cause: intent.cause.read(),
+                    state,
+                    checks: intent.checks,
+                    refusals: intent.refusals,
+                    not_before: intent.not_before,
+                    since: intent.since,
+                })
+            }
         }
     }
 }

@@ -311,6 +311,45 @@ fn a_job_that_is_found_lost_after_another_was_run_again_knows_that_attempt() {
 }
 
 #[test]
+fn a_job_that_waits_knows_the_attempts_of_another_one_that_was_lost_again() {
+    let of = |job: u64, attempt, job_name: &str| {
+        let outcome = failed(job, attempt);
+        Outcome { id: RerunId { name: Arc::from(job_name), ..outcome.id.clone() }, ..outcome }
+    };
+    for is_answered in [true, false] {
+        let mut open = open_with([
+            RerunRecord::Outcome(of(7, 1, "build")),
+            RerunRecord::Loss(loss_at(7, 0)),
+            RerunRecord::Outcome(of(8, 1, "test")),
+            RerunRecord::Loss(loss_at(8, 0)),
+        ]);
+        learnt(&mut open, at(1));
+        let calling = due(&open, at(1)).0[0].calling(at(2));
+        assert_eq!(calling.job.get(), 7);
+        open.add_rerun(RerunRecord::Rerun(if is_answered { calling.made(2, at(3)) } else { calling }));
+        open.add_rerun(RerunRecord::Outcome(of(9, 2, "build")));
+        open.add_rerun(RerunRecord::Loss(loss_at(9, 4)));
+        learnt(&mut open, at(5));
+        let waits = due(&open, at(6)).0[0].clone();
+        let run = SeenRun { attempt: 2, is_completed: true };
+        assert_eq!((waits.job.get(), judge(&waits, run)), (8, Verdict::Call), "answered: {is_answered}");
+        // A person's attempt is no result of a call.
+        let newer = SeenRun { attempt: 3, is_completed: true };
+        assert_eq!(judge(&waits, newer), Verdict::Newer(3));
+        // Nothing more is done about the first one, whose attempts the other one still has to know.
+        let first = RerunKey::Rerun(of(9, 2, "build").id);
+        let RerunRecord::Rerun(again) = &open.reruns[&first] else { panic!() };
+        let over = again.over(at(7));
+        open.add_rerun(RerunRecord::Rerun(over));
+        learnt(&mut open, at(8));
+        assert_eq!(judge(&due(&open, at(9)).0[0], run), Verdict::Call);
+        open.reruns.remove(&RerunKey::Rerun(of(8, 1, "test").id));
+        learnt(&mut open, at(10));
+        assert!(open.reruns.is_empty(), "{:?}", open.reruns);
+    }
+}
+
+#[test]
 fn two_jobs_of_a_run_that_failed_by_themselves_do_not_wait_for_each_other() {
     let of = |job: u64, job_name: &str| {
         let outcome = failed(job, 2);

@@ -145,6 +145,7 @@ fn a_runner_of_an_organization_is_told_no_rerun_and_one_of_a_repository_its_own(
             job: JobId::new(run),
             class: None,
             latest: 2,
+            made: 2,
             times: 1,
             cause: Code::SpotInterrupted.into(),
             state: RerunState::Made,

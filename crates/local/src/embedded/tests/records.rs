@@ -60,6 +60,7 @@ async fn a_rerun_reads_back_as_it_was_written_and_goes_with_its_key() {
         job: JobId::new(7),
         class: None,
         latest: 1,
+        made: 0,
         times: 1,
         cause: Code::SpotInterrupted.into(),
         state: RerunState::Called,

@@ -64,6 +64,7 @@ fn a_job_that_needs_on_demand_capacity_holds_back_none_that_does_not() {
         job: JobId::new(100),
         class: Some(spot()),
         latest: 2,
+        made: 2,
         times: 2,
         cause: Code::SpotInterrupted.into(),
         state: RerunState::Made,
