@@ -26,7 +26,7 @@ mod tokens;
 mod view;
 
 pub use faults::{
-    CallFault, EventFaults, FaultAnswer, Faults, InstanceFaults, Shortage, StartFault, ThrottleForm,
+    CallFault, EventFaults, FaultAnswer, Faults, InstanceFaults, Missing, Shortage, StartFault, ThrottleForm,
 };
 pub use life::ControlError;
 pub use options::{Durations, Lags, Options, Rate, Rates, TaskDefinition};

@@ -35,6 +35,10 @@ impl MemoryTasks {
 
 impl MemoryTasks {
     fn start(&self, order: &TaskOrder<'_>) -> Result<TaskId, ComputeError> {
+        if self.0.lock().ecs.faults_mut().is_missing() {
+            let message = "the task definition is gone".to_owned();
+            return Err(ComputeError::Unsendable { message });
+        }
         match self.call("RunTask", &request(order)) {
             Reply::Answer(answer) => {
                 let subnet = order.placement.subnet.as_ref().map_or(ANY_SUBNET, |subnet| subnet.as_str());

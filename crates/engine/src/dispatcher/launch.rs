@@ -30,7 +30,7 @@ use crate::{Engine, World};
 
 /// How often a spent token without a task is tried again, over about ten minutes.
 /// A task of that token would have appeared by then.
-const SPENT_TRIES: u32 = 24;
+pub(super) const SPENT_TRIES: u32 = 24;
 /// How long a launch waits, each time, for a registration that tries its scope.
 const TRIED: Duration = Duration::from_secs(1);
 /// How long a reserved runner's task waits, each time, while launches are paused.

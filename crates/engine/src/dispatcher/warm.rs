@@ -17,6 +17,7 @@ use tracing::{info, warn};
 
 use super::advance::{StepError, backoff};
 use super::cache::EffectKey;
+use super::launch::SPENT_TRIES;
 use super::{Effected, LeaseHolder, News, STEP_LIMIT, chain};
 use crate::commit::BATCH;
 use crate::ports::Clock;
@@ -26,8 +27,6 @@ use crate::{Engine, World};
 
 /// The only attempt of a task.
 const ATTEMPT: u32 = 1;
-/// How often a launch without an answer is repeated, over about ten minutes. A task of its token would have appeared by then.
-const UNANSWERED_TRIES: u32 = 24;
 
 impl<W: World> Engine<W> {
     /// Writes the warm tasks that the plan launches and ends. False if one had changed since it was read.
@@ -232,12 +231,18 @@ impl<W: World> Engine<W> {
                 let next = ended(WarmEnd::Failed, None, message);
                 Ok(self.commit_warm(warm, &[Change::Hold(hold)], next).await?)
             }
+            // An earlier request may have started a task, which would have appeared by the last try.
+            Err(error @ ComputeError::Unsendable { .. })
+                if warm.retry.is_some() && failures(warm) < SPENT_TRIES =>
+            {
+                Err(error.into())
+            }
             Err(ComputeError::Refused { message } | ComputeError::Unsendable { message }) => {
                 warn!(name = %warm.name(), words = message, "AWS refused the warm task");
                 let next = ended(WarmEnd::Failed, Some(Fault::LaunchRefused), message);
                 Ok(self.commit_warm(warm, &[], next).await?)
             }
-            Err(ComputeError::TokenSpent { message }) if failures(warm) >= UNANSWERED_TRIES => {
+            Err(ComputeError::TokenSpent { message }) if failures(warm) >= SPENT_TRIES => {
                 let next = ended(WarmEnd::Failed, Some(Fault::NeverStarted), message);
                 Ok(self.commit_warm(warm, &[], next).await?)
             }

@@ -14,4 +14,5 @@ mod rerun;
 mod failures;
 mod hostile;
 mod failures_any_call;
+mod missing;
 mod harness;

@@ -25,6 +25,18 @@ pub struct Faults {
     pub events: EventFaults,
     /// Where tasks on Managed Instances are placed.
     pub instances: InstanceFaults,
+    /// When what a launch names does not exist.
+    pub missing: Missing,
+}
+
+/// A task definition or a capacity provider that is gone for a while, so that no request of RunTask can be made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Missing {
+    /// How many launches find it before it goes.
+    pub after: u32,
+    /// How many launches then do not find it, before it is back.
+    pub times: u32,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -163,6 +175,15 @@ pub struct InstanceFaults {
 }
 
 impl Faults {
+    /// Returns whether what a launch names is missing, and counts the launch.
+    pub fn is_missing(&mut self) -> bool {
+        let Missing { after, times } = &mut self.missing;
+        let is_missing = *after == 0 && *times > 0;
+        let left = if is_missing { times } else { after };
+        *left = left.saturating_sub(1);
+        is_missing
+    }
+
     /// Returns the fault that matches this call, and counts it down.
     pub(super) fn call_fault(&mut self, operation: &str) -> Option<CallFault> {
         let index = self.calls.iter().position(|fault| {
