@@ -12,6 +12,7 @@ mod launcher;
 mod failures;
 pub mod held;
 mod refusal;
+mod resting;
 mod slots;
 mod pool;
 mod doubts;
@@ -218,8 +219,10 @@ pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> 
     }
     doubt_jobs(open, &taken, rules, now, &mut plan);
     let mut deficits = Vec::new();
+    let waits_for_github = |runner: &Runner| resting::waits_for(runner, open, means).map(resting::reason);
     for level in levels.values_mut() {
-        deficits.push(level.compare(&mut plan, rules.settings.limits.surplus_grace(), now));
+        let grace = rules.settings.limits.surplus_grace();
+        deficits.push(level.compare(&mut plan, grace, &waits_for_github, now));
     }
     retire_overdue(open, rules, now, &mut plan);
     let is_short = deficits.iter().any(|of_pool| !of_pool.is_empty());
@@ -234,6 +237,7 @@ pub fn plan(open: &Open, rules: Rules<'_>, means: Means<'_>, now: Timestamp) -> 
         if concerns_warm {
             warm::level(&mut launcher, &mut plan);
         }
+        resting::make_room(&launcher, &mut plan);
     }
     plan.held = held::newly_held(open, &plan.waits, now);
     let_github_rest(open, rules, means, now, &mut plan);

@@ -75,6 +75,38 @@ fn f_one_repositorys_hanging_registrations_delay_no_other() {
     });
 }
 
+/// F2: as F, where the hanging repository's jobs have taken all places before the first call failed.
+#[test]
+fn f2_runners_whose_registrations_hang_make_room_for_other_jobs() {
+    in_virtual_time(async {
+        for &places in sized(&[4, 10][..], &[1, 4, 10, 30]) {
+            let mut world = Deployment::seeded(4).max_runners(places).start();
+            world.hang_registrations_of("app");
+            Jobs::queue(&mut world, u64::from(places) + 2, |_| job(30));
+            world.pass(secs(5)).await;
+            let others = Jobs::queue(&mut world, 4, |_| job_of("web", 1));
+            world.pass(minutes(5)).await;
+            let waits = others.waits(&world);
+            print(
+                "F2",
+                &[
+                    ("places", &places),
+                    ("others_done", &others.done_of(&world)),
+                    ("median_wait_s", &waits.median()),
+                    ("max_wait_s", &waits.longest()),
+                    ("launches", &world.launches()),
+                    ("endings", &world.endings()),
+                ],
+            );
+            assert_eq!(others.done(&world), others.len());
+            // Two calls of ten seconds show that GitHub does not answer there.
+            let most = if places < 4 { 300 } else { 75 };
+            assert!(waits.longest_secs() <= most, "{} s, 27 s without the fault", waits.longest());
+            world.assert_nothing_lost_or_doubled();
+        }
+    });
+}
+
 /// H: 300 jobs of half an hour ago have to be confirmed, and GitHub says: retry in an hour.
 ///
 /// Must be: `asked_while_throttled` at most 10.

@@ -131,3 +131,35 @@ fn a_job_that_github_gives_to_no_runner_costs_six_launches_and_then_one_an_hour(
         world.assert_nothing_doubled();
     });
 }
+
+/// K7: eight sick repositories and one subnet, so that the class is held; then five jobs of a repository without a fault.
+#[test]
+fn k7_tries_of_a_held_class_go_to_pools_without_a_fault() {
+    in_virtual_time(async {
+        let mut world = Deployment::seeded(4).one_subnet().start();
+        for number in 0..8 {
+            world.block_connections_of(&format!("sick{number}"));
+        }
+        for number in 0..8 {
+            Jobs::queue(&mut world, 1, |_| job_of(&format!("sick{number}"), JOB_SECS));
+            world.pass(secs(3)).await;
+        }
+        world.pass(secs(200)).await;
+        let others = Jobs::queue(&mut world, 5, |_| job_of("web", JOB_SECS));
+        world.pass(minutes(30)).await;
+        let waits = others.waits(&world);
+        print(
+            "K7",
+            &[
+                ("others_done", &others.done_of(&world)),
+                ("median_wait_s", &waits.median()),
+                ("max_wait_s", &waits.longest()),
+                ("launches", &world.launches()),
+                ("holds", &world.holds()),
+            ],
+        );
+        assert_eq!(others.done(&world), others.len());
+        assert!(waits.longest_secs() <= 120, "{} s, 27 s without the fault", waits.longest());
+        world.assert_nothing_lost_or_doubled();
+    });
+}

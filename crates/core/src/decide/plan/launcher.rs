@@ -2,6 +2,7 @@
 //! a slot of each limit.
 
 mod needs;
+mod probes;
 mod to_fail;
 
 use std::cmp::Reverse;
@@ -146,8 +147,10 @@ impl<'a> Launcher<'a> {
     pub(super) fn launch_oldest_first(&mut self, deficits: Vec<Vec<Deficit<'a>>>, plan: &mut Plan) {
         let key = |deficit: &Deficit<'_>| Reverse((deficit.job.created_at, deficit.job.id()));
         let mut pools: Vec<_> = deficits.into_iter().map(|of_pool| of_pool.into_iter().peekable()).collect();
+        let heads = (0..).zip(&mut pools).filter_map(|(number, pool)| Some((pool.peek()?.job, number)));
+        let heads = self.with_probes_in_turn(heads.collect());
         let mut oldest: BinaryHeap<_> =
-            (0..).zip(&mut pools).filter_map(|(number, pool)| Some((key(pool.peek()?), number))).collect();
+            heads.into_iter().map(|(age, number)| (Reverse(age), number)).collect();
         while let Some((_, number)) = oldest.pop() {
             let pool: &mut Peekable<_> = &mut pools[number];
             let Some(deficit) = pool.next() else { continue };

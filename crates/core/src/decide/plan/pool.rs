@@ -43,6 +43,7 @@ impl<'a> PoolLevel<'a> {
         &mut self,
         plan: &mut Plan,
         grace: SignedDuration,
+        waits_for_github: &impl Fn(&Runner) -> Option<Reason>,
         now: Timestamp,
     ) -> Vec<Deficit<'a>> {
         self.jobs.sort_unstable_by_key(|job| (job.created_at, job.id()));
@@ -52,11 +53,11 @@ impl<'a> PoolLevel<'a> {
         let mut jobs = self.jobs.iter().copied().filter(|job| !reserved.contains(&job.id()));
         let idle = self.idle(&doubtful);
         let sound = self.supply.len() - doubtful.len();
-        let stuck = self.stuck();
+        let stuck = self.stuck(waits_for_github);
         for (i, job) in jobs.by_ref().take(sound).enumerate() {
             let stuck = (i + stuck.len()).checked_sub(sound).and_then(|i| stuck.get(i));
             let reason = match stuck {
-                Some(reason) => (*reason).clone(),
+                Some(reason) => reason.clone(),
                 None if i < idle => Code::RunnerIdle.into(),
                 None => Code::RunnerStarting.into(),
             };
@@ -122,10 +123,13 @@ impl<'a> PoolLevel<'a> {
         reserved
     }
 
-    /// Returns why runners without a task have none yet. They cover the youngest jobs.
-    fn stuck(&self) -> Vec<&'a Reason> {
-        let reserved = self.supply.iter().filter(|runner| runner.stage() == RunnerStage::Reserved);
-        reserved.filter_map(|runner| runner.retry.as_ref().map(|retry| &retry.reason)).collect()
+    /// Returns why runners have no task yet, or no registration. They cover the youngest jobs.
+    fn stuck(&self, waits_for_github: &impl Fn(&Runner) -> Option<Reason>) -> Vec<Reason> {
+        let why = |runner: &Runner| {
+            let retry = runner.retry.as_ref().filter(|_| runner.awaits_task());
+            retry.map(|retry| retry.reason.clone()).or_else(|| waits_for_github(runner))
+        };
+        self.supply.iter().filter_map(|runner| why(runner)).collect()
     }
 
     fn idle(&self, doubtful: &[&Runner]) -> usize {

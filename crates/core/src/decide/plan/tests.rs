@@ -2,6 +2,8 @@
 
 mod long_queue;
 mod one_pool;
+mod probes;
+mod resting;
 mod tries;
 
 use std::slice::from_ref;
@@ -400,7 +402,11 @@ fn a_class_that_is_only_suspected_is_launched_as_ever_and_a_held_one_once_at_a_t
     assert_eq!(launched, [vec![1, 2, 3], vec![1, 2, 3], vec![3]]);
     let hold = hold.unwrap();
     let due = hold.not_before.as_second() - 1_764_000_000;
-    assert_eq!(launched_while(&hold, &jobs, &[], due), (vec![1, 3], Some(Code::ClassHeld)));
+    assert_eq!(
+        launched_while(&hold, &jobs, &[], due),
+        (vec![2, 3], Some(Code::ClassHeld)),
+        "pools take turns"
+    );
     // A try that GitHub does not register shows nothing, so another repository's runner tries the class.
     let reserved = runner(&jobs[0], 1, RunnerStage::Reserved, due);
     let refusal = Failure::of(Fault::RegistrationRefused, "words", at(due), at(due));

@@ -6,7 +6,7 @@ use super::Launcher;
 use crate::decide::images::{self, Choice};
 use crate::decide::plan::choose::{Choices, Wanted};
 use crate::decide::plan::refusal::{Cause, HeldBack, HeldBy, Refusal};
-use crate::decide::plan::{Plan, Probe};
+use crate::decide::plan::{Plan, Probe, resting};
 use crate::decide::rerun;
 use crate::id::{Account, PoolId};
 use crate::reason::{Code, Reason};
@@ -48,12 +48,11 @@ impl<'a> Launcher<'a> {
             let failures = of_scope.map_or(0, |hold| hold.failures);
             plan.probe(Probe { scope: scope.clone(), account: account.clone(), failures });
         }
-        let code = if hold.fault.rests_registrations() { Code::GithubUnavailable } else { Code::ScopeHeld };
         let by = match of_scope {
             Some(_) => HeldBy::Scope(scope.clone()),
             None => HeldBy::Account(account.clone()),
         };
-        Err(Refusal::held(Reason::with(code, &hold.words), by, hold))
+        Err(Refusal::held(resting::reason(hold), by, hold))
     }
 
     /// While a pool is held, one of its runners is launched at a time. Returns the hold that it is to try.
