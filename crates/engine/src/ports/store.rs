@@ -74,7 +74,9 @@ pub trait Leases: Send + Sync {
     fn kicks(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// Takes the lease for `length` if it is free, expired, or the caller's
-    /// already, so that a lost answer is recovered by asking again.
+    /// already, so that a lost answer is recovered by asking again. A lease that
+    /// would last for longer than `length` and [`SKEW`](ecsrunner_core::clock::SKEW)
+    /// is of before the clock was set back, and counts as expired.
     fn take(
         &self,
         request: &LeaseRequest,

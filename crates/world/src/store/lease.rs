@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ecsrunner_core::clock::SKEW;
 use ecsrunner_core::id::Epoch;
 use ecsrunner_engine::ports::store::{Lease, LeaseRequest, Leases, StoreError};
 use jiff::Timestamp;
@@ -41,7 +42,8 @@ impl Tables {
         length: Duration,
     ) -> Option<Lease> {
         let lease = &mut self.lease;
-        let free = lease.held_until.is_none_or(|until| until < now) || lease.owner == Some(request.owner);
+        let is_over = |until: Timestamp| until < now || until > now + length + SKEW;
+        let free = lease.held_until.is_none_or(is_over) || lease.owner == Some(request.owner);
         if !free && !request.force {
             return None;
         }

@@ -2,6 +2,7 @@
 
 mod long_queue;
 mod one_pool;
+mod set_back;
 mod tries;
 
 use std::slice::from_ref;

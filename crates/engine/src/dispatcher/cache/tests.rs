@@ -84,21 +84,21 @@ fn what_an_effect_learnt_during_a_read_is_laid_over_what_was_read() {
     let hold = Hold::throttled(None, account.clone(), "retry-after", at(10), at(60));
     cache.add_hold(hold.clone(), at(10));
     let mut open = Open::default();
-    cache.refresh(&mut open, at(9));
+    cache.refresh(&mut open, &Paces::default(), at(9), at(9));
     assert_eq!(open.holds.get(&held), Some(&hold), "the read began before");
     cache.remove_hold(&held, at(20));
     let mut open = Open::default();
     open.add_hold(hold.clone());
-    cache.refresh(&mut open, at(19));
+    cache.refresh(&mut open, &Paces::default(), at(19), at(19));
     assert!(open.holds.is_empty(), "it was ended during the read");
     let mut open = Open::default();
     open.add_hold(hold.clone());
-    cache.refresh(&mut open, at(30));
+    cache.refresh(&mut open, &Paces::default(), at(30), at(30));
     assert_eq!(open.holds.len(), 1, "another process has written it since");
     cache.add_hold(hold.clone(), at(31));
     cache.written(&held, false, at(31));
     let mut open = Open::default();
-    cache.refresh(&mut open, at(100));
+    cache.refresh(&mut open, &Paces::default(), at(100), at(100));
     assert_eq!(open.holds.len(), 1, "it could not be written");
 }
 
@@ -110,11 +110,11 @@ fn a_hold_that_could_not_be_written_is_forgotten_once_a_round_has_released_it() 
     cache.add_hold(hold.clone(), at(10));
     cache.written(&hold.held, false, at(10));
     let mut open = Open::default();
-    cache.refresh(&mut open, at(100_000));
+    cache.refresh(&mut open, &Paces::default(), at(100_000), at(100_000));
     assert_eq!(open.holds.len(), 1);
     cache.learn(&[Change::Released(hold.held.clone())]);
     let mut open = Open::default();
-    cache.refresh(&mut open, at(100_001));
+    cache.refresh(&mut open, &Paces::default(), at(100_001), at(100_001));
     assert!(open.holds.is_empty(), "each round would release it again");
 }
 
@@ -160,7 +160,7 @@ fn a_runner_of_an_organization_is_told_no_rerun_and_one_of_a_repository_its_own(
         ..Open::default()
     };
     let cache = Cache::default();
-    cache.refresh(&mut open, at(0));
+    cache.refresh(&mut open, &Paces::default(), at(0), at(0));
     let told = |scope: &Scope| -> Vec<u64> {
         cache.reruns_for(scope).into_iter().map(|again| again.run.get()).collect()
     };
