@@ -147,6 +147,12 @@ impl<'a> LeaseHolder<'a> {
         self.deadline.clone()
     }
 
+    /// Returns when the lease ends without a renewal.
+    pub(crate) fn held_until(&self) -> Timestamp {
+        let millis = self.deadline.held_until_ms.load(Ordering::Relaxed);
+        Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX)
+    }
+
     pub(crate) fn renewed(&self, held_until: Timestamp) {
         self.deadline.held_until_ms.store(held_until.as_millisecond(), Ordering::Relaxed);
     }
