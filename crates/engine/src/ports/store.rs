@@ -275,6 +275,12 @@ pub enum StoreError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The caller's [`Page::after`] is not the `next` of an earlier page.
+    #[error("the cursor is not one that an earlier page gave")]
+    Cursor {
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
 }
 
 impl StoreError {
@@ -283,7 +289,7 @@ impl StoreError {
     pub fn disposition(&self) -> Disposition {
         match self {
             Self::Conflict | Self::Unavailable { .. } => Disposition::Retry { after: None },
-            Self::Fenced | Self::Refused { .. } => Disposition::Permanent,
+            Self::Fenced | Self::Refused { .. } | Self::Cursor { .. } => Disposition::Permanent,
         }
     }
 }
