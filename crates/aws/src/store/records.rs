@@ -2,6 +2,7 @@
 
 mod transaction;
 
+use aws_sdk_dynamodb::config::retry::{ReconnectMode, RetryConfig};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue};
 use ecsrunner_core::id::{RunnerName, TaskId, Version, WarmName};
@@ -135,7 +136,7 @@ impl Store for DynamoStore {
     }
 
     async fn revoke(&self, task: &TaskId, role: TaskRole) -> Result<Revocation, StoreError> {
-        let no_retry = aws_sdk_dynamodb::config::retry::RetryConfig::disabled();
+        let no_retry = RetryConfig::disabled().with_reconnect_mode(ReconnectMode::ReuseAllConnections);
         let revoked = self
             .client
             .delete_item()
