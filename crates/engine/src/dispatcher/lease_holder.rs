@@ -311,6 +311,7 @@ mod tests {
         assert!(begins(enough, Some(enough)));
         assert!(!begins(too_short, None), "the lease ends first");
         assert!(!begins(enough, Some(too_short)), "the function ends first");
+        assert!(!begins(now + LEASE_LENGTH * 2, None), "the clock was set back: the lease is renewed first");
     }
 
     #[test]

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use ecsrunner_core::id::{Organization, RunnerGroupId};
 use ecsrunner_core::reason::Code;
 use ecsrunner_core::records::change::Change;
@@ -168,4 +170,22 @@ fn a_runner_of_an_organization_is_told_no_rerun_and_one_of_a_repository_its_own(
     // GitHub may give it a job of any repository, and that can read what its runner was told.
     let organization = Organization::parse("acme").unwrap();
     assert_eq!(told(&Scope::Organization { organization, group: RunnerGroupId::new(1) }), [0; 0]);
+}
+
+#[test]
+fn after_the_clock_was_set_back_nothing_of_before_is_laid_over_what_was_read() {
+    let cache = Cache::default();
+    let (bucket, paces) = (Bucket::Fargate(Market::OnDemand), Paces::default());
+    cache.set_level(&bucket, Some(Level(at(3600))));
+    let account = Repository::parse("acme/app").map(|app| Scope::Repository(app).owner()).unwrap();
+    cache.add_hold(Hold::throttled(None, account, "retry-after", at(3600), at(3660)), at(3600));
+    assert_eq!(cache.believed_level(&bucket, &paces, at(0)), None);
+    let mut open = Open::default();
+    open.levels.insert(bucket.clone(), Level(at(2)));
+    cache.refresh(&mut open, &paces, at(0), at(0));
+    assert_eq!(open.levels, HashMap::from([(bucket.clone(), Level(at(2)))]), "the lower level is of now");
+    assert!(open.holds.is_empty(), "the write that was under way has landed");
+    cache.throttled(Market::OnDemand, Duration::from_secs(2), at(3600), at(3600));
+    assert_eq!(cache.launch_rests_until(Market::OnDemand, at(3600)), Some(at(3602)));
+    assert_eq!(cache.launch_rests_until(Market::OnDemand, at(0)), None);
 }
