@@ -75,7 +75,8 @@ fn read(root: &Path) -> anyhow::Result<Vec<Document>> {
     Ok(documents)
 }
 
-fn entries(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+/// Returns the paths in a directory, sorted.
+pub(crate) fn entries(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let read = fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
     let mut paths = read.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?;
     paths.sort();

@@ -11,6 +11,7 @@ mod npm;
 mod pypi;
 mod documents;
 mod dependencies;
+mod errors;
 mod portability;
 mod fuzz;
 mod samples;
@@ -37,9 +38,10 @@ const USAGE: &str = "\
 usage: cargo xtask TASK
 
   check          the fast part of `test`, before each commit: formatting, lints, documents, dependencies,
-                 portability, and the tests of core, engine, github and xtask
+                 portability, errors, and the tests of core, engine, github and xtask
   test [STEP …]  every check, or the named steps: formatting, lints, documents, dependencies, portability
-                 (the operator's commands have nothing that only Unix has), advisories, tests, `tests of the
+                 (the operator's commands have nothing that only Unix has), errors (are logged with their cause),
+                 advisories, tests, `tests of the
                  default build`, fuzz (30 s for each target), samples (GitHub's webhooks), template (of API
                  Gateway), conformance (GitHub's API description), traces (decoded by OpenTelemetry's own messages), chain (the control plane on a stand-in for
                  AWS), image (of the runner), runner (the stand-in held to what the official runner does),

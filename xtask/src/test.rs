@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use crate::steps::{Done, Steps, say};
 use crate::tools::{cargo, is_there, succeed};
 use crate::{
-    chain, conformance, dependencies, documents, fuzz, image, page, portability, runner, samples, template,
-    terraform, traces, workflows,
+    chain, conformance, dependencies, documents, errors, fuzz, image, page, portability, runner, samples,
+    template, terraform, traces, workflows,
 };
 
 /// Runs all steps, or the named ones.
@@ -54,6 +54,7 @@ fn check_sources(root: &Path, steps: &mut Steps) {
     steps.run("documents", || documents::check(root));
     steps.run("dependencies", || dependencies::check(root));
     steps.run("portability", || portability::check(root));
+    steps.run("errors", || errors::check(root));
     steps.run("advisories", || dependencies::check_advisories(root));
 }
 

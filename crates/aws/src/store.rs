@@ -18,6 +18,7 @@ mod transport;
 mod wire;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::{ReconnectMode, RetryConfig};
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use ecsrunner_core::wire::boot::TaskRole;
 
@@ -90,6 +91,8 @@ impl DynamoStore {
             .endpoint_url("http://embedded.invalid")
             .credentials_provider(Credentials::new("embedded", "embedded", None, None, "embedded"))
             .http_client(transport::http_client(transport))
+            // There is no connection to close after a fault, and the SDK would log an error about that.
+            .retry_config(RetryConfig::standard().with_reconnect_mode(ReconnectMode::ReuseAllConnections))
             .build();
         Self { client: Client::from_conf(config), tables }
     }

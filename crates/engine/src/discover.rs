@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use ecsrunner_core::clock::has_passed;
 use ecsrunner_core::decide::plan::DOUBT;
 use ecsrunner_core::id::{JobId, Repository, RunId};
 use ecsrunner_core::records::job::{Job, JobState};
@@ -176,7 +177,7 @@ impl<W: World> Engine<W> {
     async fn ask_about(&self, jobs: impl Iterator<Item = Job>, until: Option<Timestamp>) -> u32 {
         let now = self.ports.clock.now();
         let mut asked = 0;
-        let unasked = jobs.filter(|job| job.asked_at.is_none_or(|asked| now.duration_since(asked) >= DOUBT));
+        let unasked = jobs.filter(|job| job.asked_at.is_none_or(|asked| has_passed(DOUBT, asked, now)));
         for job in unasked.take(MAX_ASKED) {
             if until.is_some_and(|until| self.ports.clock.now() >= until) {
                 break;

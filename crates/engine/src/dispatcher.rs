@@ -260,15 +260,18 @@ impl<W: World> Engine<W> {
             AFTER_NOTHING
         };
         let posted = self.post_kick(now + after, now).await;
-        for _ in 0..RELEASE_TRIES {
+        for tries in 1..=RELEASE_TRIES {
             match self.ports.store.release(holder.epoch, None, posted).await {
-                Ok(true) => break,
+                Ok(true) => return Ok(Dispatched::WorkLeft),
                 // Another write came first.
-                Ok(false) => {}
+                Ok(false) => self.ports.clock.sleep(FAULT_PAUSE * tries).await,
                 Err(StoreError::Fenced) => return Ok(Dispatched::LeaseLost),
                 Err(error) => return Err(error),
             }
         }
+        warn!("could not release the lease; it will expire");
+        // The kick that was posted may find the lease held.
+        self.post_kick(holder.held_until() + AFTER_RELEASE, self.ports.clock.now()).await;
         Ok(Dispatched::WorkLeft)
     }
 

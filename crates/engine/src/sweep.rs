@@ -129,11 +129,12 @@ impl<W: World> Engine<W> {
     ///
     /// The store cannot read what is open, or cannot write the progress.
     pub async fn sweep(&self, sweeping: Sweeping) -> Result<Swept, StoreError> {
-        let progress = self.ports.store.progress().await?;
+        let stored = self.ports.store.progress().await?;
         // Read the records before the tasks: a task that they name existed before
         // the list was made. For other tasks the record is read once more.
         let open = self.ports.store.open().await?;
         let now = self.ports.clock.now();
+        let progress = stored.moved_back(now);
         let swept = Swept { stuck: stuck(&open, now), ..Swept::default() };
         let mut pass = Pass { now, until: sweeping.until, progress, swept };
         pass.progress.began_at = Some(now);

@@ -3,6 +3,7 @@
 
 use anyhow::Context;
 use ecsrunner_core::id::Deployment;
+use ecsrunner_engine::chain;
 use ecsrunner_github::ApiUrl;
 use ecsrunner_traces::Endpoint;
 
@@ -44,7 +45,7 @@ impl Environment {
             records_calls: set(RECORD_CALLS).is_some_and(|value| value == "1"),
             // Jobs run without traces too.
             traces: Endpoint::read(&lookup).unwrap_or_else(|error| {
-                tracing::error!(%error, "no traces are exported");
+                tracing::error!(error = %chain(&error), "no traces are exported");
                 None
             }),
             otlp_headers_secret: set(OTLP_HEADERS_SECRET),

@@ -11,6 +11,7 @@ use ecsrunner_core::id::DeliveryId;
 use ecsrunner_core::reason::Code;
 use ecsrunner_core::wire::event::Event;
 use ecsrunner_core::wire::webhook::envelope::Envelope;
+use ecsrunner_engine::chain;
 use ecsrunner_engine::dispatcher::{DispatchOptions, Dispatched};
 use ecsrunner_engine::intake::{Delivery, Receipt};
 use ecsrunner_engine::ports::github::GitHubError;
@@ -82,8 +83,10 @@ impl ControlPlane {
             emf::print(&line);
         }
         if self.environment.records_calls {
-            let calls = serde_json::to_string(&self.connection.calls().named()).unwrap_or_default();
-            info!(calls, "AWS calls");
+            match serde_json::to_string(&self.connection.calls().named()) {
+                Ok(calls) => info!(calls, "AWS calls"),
+                Err(error) => warn!(error = %chain(&error), "the AWS calls could not be written as JSON"),
+            }
         }
     }
 }
@@ -175,7 +178,7 @@ impl Desk {
                     return Err(error).context("an exit record could not be recorded");
                 }
                 // It is only shown, so it is not worth a dead letter.
-                Err(error) => warn!(%runner, %task, %error, "an exit record is left out"),
+                Err(error) => warn!(%runner, %task, error = %chain(&error), "an exit record is left out"),
             }
         }
         Ok(Answer::default())

@@ -111,6 +111,41 @@ pub(crate) fn leave(
         config: config.to_owned(),
         own_ports,
     };
-    let text = serde_json::to_vec(&stored).unwrap_or_default();
+    let text = serde_json::to_vec(&stored).map_err(|error| state.fault_of(FILE, error.into()))?;
     state.write(FILE, &text)
+}
+
+/// Refuses a configuration file whose path cannot be stored in [`FILE`].
+pub(crate) fn check_config(config: &Path, mistakes: &mut Vec<String>) {
+    if config.to_str().is_none() {
+        mistakes.push(format!(
+            "configuration file: `{}`: a path in UTF-8 is expected, because {FILE} names it for commands",
+            config.display()
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    #[test]
+    fn a_path_that_cannot_be_stored_leaves_no_empty_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::open(&dir.path().join("state")).unwrap();
+        let config = Path::new(OsStr::from_bytes(b"/etc/\xff.toml"));
+        let mut mistakes = Vec::new();
+        check_config(config, &mut mistakes);
+        assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+        assert!(leave(&state, "http://127.0.0.1:1", &SecretString::from("token"), config, None).is_err());
+        assert!(!dir.path().join("state").join(FILE).exists());
+        let (config, mut mistakes) = (Path::new("/etc/ecsrunner.toml"), Vec::new());
+        check_config(config, &mut mistakes);
+        assert_eq!(mistakes, [""; 0]);
+        leave(&state, "http://127.0.0.1:1", &SecretString::from("token"), config, None).unwrap();
+        assert_eq!(Attachment::read(&dir.path().join("state")).unwrap().config, config);
+    }
 }

@@ -32,6 +32,7 @@ use ecsrunner_core::rules::placement::Placement;
 use ecsrunner_core::wire::environment;
 use ecsrunner_core::wire::event::{Event, StopCause, TaskChange, TaskEvent, TaskTimes};
 use ecsrunner_core::wire::exit::AgentExit;
+use ecsrunner_engine::chain;
 use ecsrunner_engine::ports::compute::{ClientToken, Compute, ComputeError, TaskOrder};
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
@@ -145,7 +146,7 @@ impl Processes {
                 Ok(status) => status,
                 Err(error) => {
                     // Its user may still be at work, so the id stays reserved. The other tasks are adopted.
-                    warn!(task = %description.task, %error, "a task cannot be read");
+                    warn!(task = %description.task, error = %chain(&error), "a task cannot be read");
                     description.uid.map_or(Ok(()), |uid| self.lock_uids().keep(uid))?;
                     continue;
                 }
@@ -181,7 +182,7 @@ impl Processes {
                 // Not described yet: its launch continues with the same token.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => {
-                    warn!(task = %dir.path().display(), %error, "a task's description cannot be read");
+                    warn!(task = %dir.path().display(), error = %chain(&error), "a task's description cannot be read");
                 }
             }
         }
@@ -417,7 +418,7 @@ impl Processes {
                 }
                 Ok(TaskStatus::Alive) => SeenStatus::Running,
                 Err(error) => {
-                    warn!(task = %description.task, %error, "a task cannot be read");
+                    warn!(task = %description.task, error = %chain(&error), "a task cannot be read");
                     SeenStatus::Running
                 }
             };

@@ -8,6 +8,7 @@ use ecsrunner_agent::{engine, network};
 use ecsrunner_aws::store::{DynamoStore, Tables};
 use ecsrunner_core::id::Deployment;
 use ecsrunner_core::records::job::JobState;
+use ecsrunner_engine::chain;
 use ecsrunner_engine::ports::store::Store;
 use nix::sys::signal::Signal;
 use tracing::warn;
@@ -60,19 +61,19 @@ pub fn kill_tasks(state: &Path) {
     for dir in tasks.into_iter().flatten().flatten().map(|entry| TaskDir::at(entry.path())) {
         // It does nothing to one that has ended.
         if let Err(error) = dir.signal(Signal::SIGKILL) {
-            warn!(task = %dir.path().display(), %error, "a task could not be killed");
+            warn!(task = %dir.path().display(), error = %chain(&error), "a task could not be killed");
         }
         let (engine, network) = (dir.path().join(DOCKER), dir.path().join(NETWORK));
         let deadline = Instant::now() + ENGINE_LIMIT;
         if let Err(error) = if engine.exists() { engine::clean_up(&engine, deadline) } else { Ok(()) } {
-            warn!(task = %dir.path().display(), %error, "a task's Docker engine could not be removed");
+            warn!(task = %dir.path().display(), error = %chain(&error), "a task's Docker engine could not be removed");
         }
         leftovers::kill_all(dir.path(), None);
         if let Err(error) = if network.exists() { network::clean_up(&network, deadline) } else { Ok(()) } {
-            warn!(task = %dir.path().display(), %error, "a task's network namespace could not be removed");
+            warn!(task = %dir.path().display(), error = %chain(&error), "a task's network namespace could not be removed");
         }
         if let Err(error) = end_cgroup(&dir) {
-            warn!(task = %dir.path().display(), %error, "a task's cgroup could not be removed");
+            warn!(task = %dir.path().display(), error = %chain(&error), "a task's cgroup could not be removed");
         }
     }
 }

@@ -10,6 +10,7 @@ use ecsrunner_core::id::ClassName;
 use ecsrunner_core::rules::class::Catalogue;
 
 use crate::accounts::{self, Account, RunnerUsers};
+use crate::attach;
 use crate::compute::SYSTEM_PATH;
 use crate::compute::install::{self, EXTERNALS};
 use crate::compute::uids::is_at_work;
@@ -30,6 +31,7 @@ pub(crate) fn check(config: &Config, options: &Options) -> anyhow::Result<Runner
     let mut mistakes = Vec::new();
     check_characters("state directory", &state, &mut mistakes);
     check_characters("executable", &options.executable, &mut mistakes);
+    attach::check_config(&options.config, &mut mistakes);
     let users = users(config, &mut mistakes);
     let is_root = nix::unistd::geteuid().is_root();
     mistakes.extend(check_docker(&config.catalogue, &config.docker, SYSTEM_PATH, is_root));

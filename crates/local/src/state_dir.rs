@@ -140,8 +140,12 @@ impl StateDir {
 
     /// Writes a file atomically.
     pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<(), StateDirError> {
-        let path = self.path.join(name);
-        write_whole(&path, content).map_err(|source| StateDirError::Io { path, source })
+        write_whole(&self.path.join(name), content).map_err(|source| self.fault_of(name, source))
+    }
+
+    /// Returns the error of a file in it.
+    pub(crate) fn fault_of(&self, name: &str, source: io::Error) -> StateDirError {
+        StateDirError::Io { path: self.path.join(name), source }
     }
 }
 

@@ -1,32 +1,28 @@
 //! `ecsrunner local up`: runs everything on one machine until a signal stops it.
 
 mod cgroups;
+mod services;
+mod warnings;
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use ecsrunner_aws::store::{DynamoStore, Tables};
-use ecsrunner_core::decide::sweep::Lag;
-use ecsrunner_core::id::{ClassName, Repository};
-use ecsrunner_core::wire::event::{Event, TaskEvent};
-use ecsrunner_engine::dispatcher::{DispatchOptions, Dispatched};
-use ecsrunner_engine::ports::Clock;
+use ecsrunner_core::id::ClassName;
 use ecsrunner_engine::ports::images::NoImages;
-use ecsrunner_engine::sweep::{Reach, Sweeping};
-use ecsrunner_engine::{Engine, Ports, Ruleset};
+use ecsrunner_engine::{Engine, Ports, Ruleset, chain};
+use ecsrunner_github::Client;
 use ecsrunner_traces::Exporter;
 use ecsrunner_web::connections;
-use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::accounts::RunnerUsers;
 use crate::attach;
@@ -38,7 +34,7 @@ use crate::embedded::Embedded;
 use crate::machine::{self, NoQueue, OsRandomness, SystemClock, random};
 use crate::namespaces;
 use crate::preflight;
-use crate::server::{self, App, Shared};
+use crate::server::{self, App, Local, Shared};
 use crate::state_dir::StateDir;
 use crate::task::confinement::{Confinement, TaskLimits};
 use crate::traces;
@@ -60,11 +56,6 @@ pub struct Options {
     pub traces: Option<Exporter>,
 }
 
-/// How often tasks and records are compared and expired items deleted.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
-const POLL_EVERY: Duration = Duration::from_secs(15);
-/// Pause before the dispatcher starts again after a fault of the store.
-const FAULT_PAUSE: Duration = Duration::from_secs(1);
 const PORT_FILE: &str = "boot-port";
 /// Connections of one listener. Each may hold a webhook of 700 KiB in memory.
 const MAX_CONNECTIONS: usize = 256;
@@ -90,38 +81,23 @@ pub struct ListenError {
 /// fit the configuration; nothing is started then. Fails also if the state
 /// directory or an address cannot be used.
 pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
-    warn_of_isolation(&config, options.listen)?;
+    warnings::of_isolation(&config, options.listen)?;
     let users = preflight::check(&config, &options)?;
-    warn_of_missing_accounts(&users);
-    for file in &config.exposed {
-        warn!(file = %file.display(), "every user of this machine, and so every job, can read this secret: run `chmod o= FILE`");
-    }
+    warnings::of_missing_accounts(&users);
+    warnings::of_exposed_secrets(&config.exposed);
     let limit = max_connections();
     let state = StateDir::open(&options.state)?;
     let confinement = confinement(&config, &options.executable, &users, &state)?;
     let cgroups = cgroups::limits(&config, &options.executable, &confinement, &users, &state)?;
-    warn_of_busy_accounts(&users, &state);
+    warnings::of_busy_accounts(&users, &state);
     let database = Embedded::open(&state.database())?;
     let tables = Tables::of(&config.settings.deployment, "local");
     let store = DynamoStore::embedded(database.clone(), tables.clone());
     store.create_tables().await?;
-
-    let keys = AccessKeys::new(state.secret("task-keys")?);
-    let front_listener = bind_front(&state).await?;
-    let front_address = front_listener.local_addr()?;
-    let front = Front {
-        database: database.clone(),
-        keys: keys.clone(),
-        boot_table: tables.boot.clone(),
-        host: front_address.to_string(),
-        tasks: state.tasks(),
-    };
-
+    let (front_listener, front) = front(&state, &database, &tables).await?;
     let docker = docker(&config)?;
-    let (namespaces, own_ports) = match namespaces::find(&config, &options.executable) {
-        Ok(namespaces) => (namespaces, None),
-        Err(reason) => (None, Some(reason)),
-    };
+    let (namespaces, own_ports) = namespaces::find(&config, &options.executable)
+        .map_or_else(|reason| (None, Some(reason)), |namespaces| (namespaces, None));
     let (task_events, heard) = mpsc::unbounded_channel();
     let definition = TaskDefinition {
         executable: options.executable,
@@ -129,8 +105,8 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
         listener_env: config.listener_env,
         users,
         tables,
-        endpoint: format!("http://{front_address}"),
-        keys,
+        endpoint: format!("http://{}", front.host),
+        keys: front.keys.clone(),
         limits: config.settings.limits.clone(),
         confinement,
         cgroups,
@@ -138,31 +114,15 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
         namespaces,
     };
     let processes = Processes::new(state.tasks(), definition, task_events)?;
-    let repositories = polled(&config.settings.policy.repositories, options.poll);
-    let rules = Arc::new(Ruleset {
-        settings: config.settings,
-        catalogue: config.catalogue,
-        subnets: Vec::new(),
-        images: None,
-    });
-    let brake = Brake::new(state.brake(), rules);
-    let rules = brake.rules();
-    let ports = Ports {
-        store,
-        compute: processes.clone(),
-        github: config.github,
-        images: NoImages,
-        queue: NoQueue,
-        rulebook: brake,
-        clock: SystemClock,
-        randomness: OsRandomness,
-    };
+    let repositories = services::polled(&config.settings.policy.repositories, options.poll);
+    let rules =
+        Ruleset { settings: config.settings, catalogue: config.catalogue, subnets: Vec::new(), images: None };
+    let brake = Brake::new(state.brake(), Arc::new(rules));
+    let engine = engine(store, processes.clone(), config.github, brake);
+    let app: App = Arc::new(Shared { engine, secrets: config.webhook_secrets });
     let token = SecretString::from(format!("{:032x}", u128::from_ne_bytes(random())));
-    let app: App = Arc::new(Shared { engine: Engine::new(ports, rules), secrets: config.webhook_secrets });
 
-    let listener = TcpListener::bind(options.listen)
-        .await
-        .map_err(|source| ListenError { address: options.listen, source })?;
+    let listener = bind(options.listen).await?;
     let address = listener.local_addr()?;
 
     let mut services = JoinSet::new();
@@ -172,16 +132,16 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
         server::router(app.clone(), token.clone(), config.hosts),
         limit,
     ));
-    services.spawn(hear(app.clone(), heard));
+    services.spawn(services::hear(app.clone(), heard));
     processes.adopt().context("the tasks of an earlier server cannot be adopted")?;
-    services.spawn(sweep(app.clone(), database));
-    services.spawn(dispatch(app.clone()));
+    services.spawn(services::sweep(app.clone(), database));
+    services.spawn(services::dispatch(app.clone()));
     let last_traces = options.traces.map(|exporter| (app.clone(), exporter));
     if let Some((app, exporter)) = &last_traces {
         services.spawn(traces::export(app.clone(), exporter.clone()));
     }
     if options.poll {
-        services.spawn(poll(app, repositories));
+        services.spawn(services::poll(app, repositories));
     }
     attach::leave(&state, &url_of(address), &token, &options.config, own_ports)?;
     // Before `ready`: from then on every signal must have its handler.
@@ -195,12 +155,32 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
     ended
 }
 
+async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    TcpListener::bind(address).await.map_err(|source| ListenError { address, source })
+}
+
+/// Makes the engine with the ports of this machine.
+fn engine(store: DynamoStore, compute: Processes, github: Client, brake: Brake) -> Engine<Local> {
+    let rules = brake.rules();
+    let ports = Ports {
+        store,
+        compute,
+        github,
+        images: NoImages,
+        queue: NoQueue,
+        rulebook: brake,
+        clock: SystemClock,
+        randomness: OsRandomness,
+    };
+    Engine::new(ports, rules)
+}
+
 /// Raises this process's limit of open files, and returns how many connections each listener may hold.
 fn max_connections() -> usize {
     let files = match machine::raise_file_limit() {
         Ok(files) => files,
         Err(error) => {
-            warn!(%error, "the limit of open files could not be raised");
+            warn!(error = %chain(&error), "the limit of open files could not be raised");
             1024
         }
     };
@@ -223,23 +203,6 @@ fn url_of(address: SocketAddr) -> String {
         ip => ip,
     };
     format!("http://{}", SocketAddr::from((host, address.port())))
-}
-
-/// Warns of weaker isolation than on Fargate, and refuses public repositories
-/// without root.
-fn warn_of_isolation(config: &Config, listen: SocketAddr) -> anyhow::Result<()> {
-    if !nix::unistd::geteuid().is_root() {
-        anyhow::ensure!(
-            !config.settings.policy.public_repositories,
-            "public_repositories is true, and without root all jobs share one user: \
-             a pull request of anyone could read every other job's files"
-        );
-        warn!("all jobs share one user of this machine: start as root to give each runner its own user");
-    }
-    if !listen.ip().is_loopback() {
-        warn!(%listen, "the API's token crosses the network in the clear to this address: put a proxy with TLS in front of it");
-    }
-    Ok(())
 }
 
 /// Returns the Docker engines of tasks, if a class has any.
@@ -292,35 +255,28 @@ fn confinement(
         bail!("runner.tasks.private_files: this machine does not allow tasks mounts of their own ({error})");
     }
     warn!(
-        %error,
+        error = %chain(&error),
         "this machine does not allow tasks mounts of their own: jobs share /tmp and every directory that all users may \
          write to; start the server with CAP_SYS_ADMIN, or set runner.tasks.private_files to false to accept this"
     );
     Ok(without)
 }
 
-/// Warns of user ids without accounts: jobs run, but some commands in them fail.
-fn warn_of_missing_accounts(users: &RunnerUsers) {
-    if let RunnerUsers::From(first_uid) = users {
-        warn!(
-            first_uid,
-            "runners' user ids have no account: whoami, id -un, ssh, git's default identity and \
-             node's os.userInfo() fail in jobs; set runner.users to the names of accounts"
-        );
-    }
-}
-
-/// Warns of accounts with other processes: these could read a runner's files, and
-/// would be killed with the runner.
-fn warn_of_busy_accounts(users: &RunnerUsers, state: &StateDir) {
-    let accounts = preflight::busy_accounts(users, &state.tasks()).join(", ");
-    if !accounts.is_empty() {
-        warn!(
-            accounts,
-            "accounts of runner.users have processes of no runner: such an account gets no runner until they \
-             end; name accounts that only runners use"
-        );
-    }
+/// Binds the endpoint of tasks, and returns it with what it serves.
+async fn front(
+    state: &StateDir,
+    database: &Embedded,
+    tables: &Tables,
+) -> anyhow::Result<(TcpListener, Front)> {
+    let listener = bind_front(state).await?;
+    let front = Front {
+        database: database.clone(),
+        keys: AccessKeys::new(state.secret("task-keys")?),
+        boot_table: tables.boot.clone(),
+        host: listener.local_addr()?.to_string(),
+        tasks: state.tasks(),
+    };
+    Ok((listener, front))
 }
 
 /// Binds the front to its earlier port if possible, so that tasks of an earlier
@@ -337,94 +293,6 @@ async fn bind_front(state: &StateDir) -> anyhow::Result<TcpListener> {
     };
     state.remember_port(PORT_FILE, listener.local_addr()?.port())?;
     Ok(listener)
-}
-
-/// Returns the repositories to poll: those that are named exactly.
-fn polled(patterns: &[ecsrunner_core::rules::policy::RepositoryPattern], poll: bool) -> Vec<Repository> {
-    let (exact, patterns): (Vec<_>, Vec<_>) = patterns.iter().partition(|pattern| pattern.exact().is_some());
-    if poll {
-        for pattern in patterns {
-            warn!(%pattern, "--poll needs exact repository names: jobs that match this pattern are found only by webhooks");
-        }
-    }
-    exact.into_iter().filter_map(ecsrunner_core::rules::policy::RepositoryPattern::exact).collect()
-}
-
-/// Records the events of tasks.
-async fn hear(app: App, mut heard: mpsc::UnboundedReceiver<Event>) -> anyhow::Result<()> {
-    while let Some(event) = heard.recv().await {
-        let recorded = app.engine.record(&event).await;
-        match (event, recorded) {
-            (Event::Task(TaskEvent { name, task, change, .. }), Ok(_)) => {
-                info!(%name, %task, change = ?change, "recorded task event");
-            }
-            // The next sweep compares the record with the task.
-            (Event::Task(TaskEvent { name, task, .. }), Err(fault)) => {
-                error!(%name, %task, error = %fault, "a task event could not be recorded");
-            }
-            (_, Ok(_)) => {}
-            (Event::Exit(report), Err(fault)) => {
-                warn!(runner = %report.runner, error = %fault, "an exit record could not be recorded");
-            }
-            (_, Err(fault)) => error!(error = %fault, "an event could not be recorded"),
-        }
-    }
-    Ok(())
-}
-
-async fn dispatch(app: App) -> anyhow::Result<()> {
-    loop {
-        // This process holds the state directory's lock, so no other dispatcher can run.
-        let pause =
-            match app.engine.dispatch(DispatchOptions { force: true, ..DispatchOptions::default() }).await {
-                Ok(Dispatched::Idle { next_at }) => next_at.map(until),
-                Ok(Dispatched::HeldByAnother | Dispatched::WorkLeft | Dispatched::LeaseLost) => {
-                    Some(FAULT_PAUSE)
-                }
-                Err(fault) => {
-                    error!(error = %fault, "the dispatcher was interrupted");
-                    Some(FAULT_PAUSE)
-                }
-            };
-        let pause = pause.unwrap_or(SWEEP_EVERY).min(SWEEP_EVERY);
-        // Continues after a kick or at the next due time.
-        let _either = tokio::time::timeout(pause, app.engine.kicked()).await;
-    }
-}
-
-fn until(at: Timestamp) -> Duration {
-    Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default()
-}
-
-async fn sweep(app: App, database: Embedded) -> anyhow::Result<()> {
-    catch_up(&app).await;
-    loop {
-        // The kernel lists processes without delay, so a missing task has ended.
-        let sweeping = Sweeping { lag: Lag(SignedDuration::ZERO), reach: Reach::Everything, until: None };
-        if let Err(fault) = app.engine.sweep(sweeping).await {
-            error!(error = %fault, "the sweep was interrupted");
-        }
-        if let Err(fault) = database.sweep_expired().await {
-            warn!(error = fault, "expired records could not be deleted");
-        }
-        app.engine.ports().clock.sleep(SWEEP_EVERY).await;
-    }
-}
-
-/// Fetches what GitHub could not deliver while the server was down.
-async fn catch_up(app: &App) {
-    if let Err(fault) = app.engine.catch_up().await {
-        error!(error = %fault, "missed events could not be recorded");
-    }
-}
-
-async fn poll(app: App, repositories: Vec<Repository>) -> anyhow::Result<()> {
-    loop {
-        if let Err(fault) = app.engine.discover(&repositories, None).await {
-            error!(error = %fault, "jobs found by polling could not be recorded");
-        }
-        app.engine.ports().clock.sleep(POLL_EVERY).await;
-    }
 }
 
 /// Waits for a signal. Fails if a service ends, which none should.

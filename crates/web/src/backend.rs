@@ -15,6 +15,7 @@ use ecsrunner_core::id::{JobId, RunnerName};
 use ecsrunner_core::reason::Reason;
 use ecsrunner_core::records::open::Open;
 use ecsrunner_engine::Ruleset;
+use ecsrunner_engine::chain;
 use ecsrunner_engine::ports::store::StoreError;
 use futures::stream::BoxStream;
 use tracing::error;
@@ -111,17 +112,41 @@ impl Refusal {
     /// Returns the answer to a fault of the store.
     #[must_use]
     pub fn of_store(fault: &StoreError) -> Self {
-        // A store of our own refuses only cursors that it did not issue.
-        if matches!(fault, StoreError::Refused { .. }) {
-            return Self::new(StatusCode::BAD_REQUEST, fault.to_string());
-        }
-        error!(error = %fault, "the API could not read the store");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, fault.to_string())
+        let words = chain(fault);
+        let status = match fault {
+            StoreError::Cursor { .. } => return Self::new(StatusCode::BAD_REQUEST, words),
+            // Another attempt would fail too, such as at a record that cannot be read.
+            StoreError::Refused { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            StoreError::Conflict | StoreError::Fenced | StoreError::Unavailable { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        };
+        error!(error = words, "the API could not use the store");
+        Self::new(status, words)
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         (self.status, Json(Fault { message: self.message })).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_callers_own_mistake_is_a_bad_request_and_every_answer_has_its_cause() {
+        let source = || "it has schema 99: this release reads up to 1".into();
+        let refused = StoreError::Refused { operation: "read a record", source: source() };
+        let message = "the store refuses to read a record: it has schema 99: this release reads up to 1";
+        assert_eq!(Refusal::of_store(&refused), Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, message));
+        let unavailable =
+            StoreError::Unavailable { operation: "write records", source: "no space left".into() };
+        let message = "the store could not write records: no space left";
+        assert_eq!(Refusal::of_store(&unavailable), Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message));
+        let cursor = StoreError::Cursor { source: "invalid padding".into() };
+        assert_eq!(Refusal::of_store(&cursor).status, StatusCode::BAD_REQUEST);
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use ecsrunner_engine::chain;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -50,7 +51,7 @@ pub async fn serve(listener: TcpListener, router: Router, limit: usize) -> anyho
                 }
                 Err(error) if is_of_one_client(&error) => {}
                 Err(error) => {
-                    warn!(%error, "a connection could not be accepted");
+                    warn!(error = %chain(&error), "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ecsrunner_engine::ports::{Clock, Randomness};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use crate::random::Random;
@@ -18,13 +18,21 @@ const BEGINNING_SECS: i64 = 1_767_225_600;
 #[derive(Clone, Copy, Debug)]
 pub struct VirtualClock {
     start: Instant,
+    /// How far it is ahead of the right time; negative if it is behind.
+    ahead: SignedDuration,
 }
 
 impl VirtualClock {
     /// Starts a clock, on a runtime whose time is paused.
     #[must_use]
     pub fn start() -> Self {
-        Self { start: Instant::now() }
+        Self { start: Instant::now(), ahead: SignedDuration::ZERO }
+    }
+
+    /// Returns a clock that is ahead of this one by that much, or behind if it is negative.
+    #[must_use]
+    pub fn ahead_by(self, ahead: SignedDuration) -> Self {
+        Self { ahead, ..self }
     }
 
     /// Returns the time since the start of the simulation.
@@ -41,7 +49,7 @@ impl VirtualClock {
 
 impl Clock for VirtualClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_second(BEGINNING_SECS).unwrap_or(Timestamp::UNIX_EPOCH) + self.elapsed()
+        Timestamp::from_second(BEGINNING_SECS).unwrap_or(Timestamp::UNIX_EPOCH) + self.elapsed() + self.ahead
     }
 
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send {

@@ -140,17 +140,18 @@ impl Lambda {
         while self.running.len() < MAX_AT_ONCE
             && let Some(arrival) = self.waiting.pop_front()
         {
-            self.begin(arrival, now);
+            self.begin(arrival);
         }
         (next_at, done)
     }
 
-    fn begin(&mut self, arrival: Arrival, now: Timestamp) {
+    fn begin(&mut self, arrival: Arrival) {
         let process = Process::default();
         let engine = self.engine(&process);
         let timeout = self.timeout;
+        let begun_at = engine.ports().clock.now();
         let options =
-            DispatchOptions { force: false, until: Some(now + timeout - MARGIN), patience: PATIENCE };
+            DispatchOptions { force: false, until: Some(begun_at + timeout - MARGIN), patience: PATIENCE };
         self.running.push(Box::pin(async move {
             let outcome = tokio::select! {
                 biased;

@@ -201,6 +201,8 @@ pub struct FaultPlan {
     pub opens_fail: bool,
     /// Whether reads of what was spent get no answer.
     pub sums_fail: bool,
+    /// How many releases of the lease come to nothing, since another transaction writes at that moment.
+    pub release_races: u32,
     /// Jobs whose records cannot be read, since a newer release has written them.
     pub unreadable_jobs: BTreeSet<JobId>,
 }

@@ -70,6 +70,7 @@ impl World for Virtual {
 }
 
 fn ports(shared: &Shared, process: &Process, seed: u64) -> Ports<Virtual> {
+    let clock = shared.clock().ahead_by(shared.lock().clock_ahead);
     Ports {
         store: Faulty::new(MemoryStore(shared.clone()), process, shared),
         compute: Faulty::new(MemoryTasks(shared.clone()), process, shared),
@@ -77,7 +78,7 @@ fn ports(shared: &Shared, process: &Process, seed: u64) -> Ports<Virtual> {
         images: Faulty::new(MemoryImages(shared.clone()), process, shared),
         queue: Faulty::new(KickQueue(shared.clone()), process, shared),
         rulebook: MemoryRulebook(shared.clone()),
-        clock: shared.clock(),
+        clock,
         randomness: SeededRandomness::seeded(seed),
     }
 }

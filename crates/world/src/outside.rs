@@ -10,7 +10,7 @@ use ecsrunner_core::rules::budget::Budget;
 use ecsrunner_core::rules::class::Catalogue;
 use ecsrunner_core::wire::environment;
 use ecsrunner_engine::Ruleset;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use super::agenda::{Agenda, Happening};
@@ -38,6 +38,8 @@ pub struct Outside {
     pub ecs: Ecs,
     pub hub: Hub,
     pub fault_plan: FaultPlan,
+    /// How far the clock of processes that start from now on is ahead of the right time; negative if it is behind.
+    pub clock_ahead: SignedDuration,
     pub ledger: Ledger,
     /// Builds of the deployment's own image.
     pub yard: Yard,
@@ -83,6 +85,7 @@ impl Shared {
             ecs: Ecs::new(setup.ecs(), clock.now()),
             hub: Hub::default(),
             fault_plan: setup.fault_plan.clone(),
+            clock_ahead: SignedDuration::ZERO,
             ledger: Ledger::default(),
             yard: Yard::default(),
             agents: Agents::default(),

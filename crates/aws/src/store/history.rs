@@ -7,6 +7,7 @@ use ecsrunner_core::id::{JobId, TaskName};
 use ecsrunner_core::records::job::{EndedJob, JobRecord};
 use ecsrunner_core::records::task::EndedTask;
 use ecsrunner_core::wire::event::Keys;
+use ecsrunner_engine::chain;
 use ecsrunner_engine::ports::store::{History, Listed, Page, Store, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -80,8 +81,10 @@ impl Cursor {
     }
 
     fn decode(text: &str) -> Result<Self, StoreError> {
-        let json = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|error| invalid("read the cursor", error))?;
-        serde_json::from_slice(&json).map_err(|error| invalid("read the cursor", error))
+        let json = BASE64_URL_SAFE_NO_PAD
+            .decode(text)
+            .map_err(|error| StoreError::Cursor { source: error.into() })?;
+        serde_json::from_slice(&json).map_err(|error| StoreError::Cursor { source: error.into() })
     }
 }
 
@@ -111,7 +114,7 @@ impl DynamoStore {
             items.extend(found.items().iter().filter_map(|item| match read(item) {
                 Ok(record) => Some(record),
                 Err(error) => {
-                    error!(record = get_text(item, PK), %error, "a record of history cannot be read");
+                    error!(record = get_text(item, PK), error = %chain(&error), "a record of history cannot be read");
                     None
                 }
             }));

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{ConditionCheck, ReturnValue, TransactWriteItem, Update};
+use ecsrunner_core::clock::SKEW;
 use ecsrunner_core::id::Epoch;
 use ecsrunner_engine::ports::store::{Lease, LeaseRequest, Leases, StoreError};
 use jiff::Timestamp;
@@ -19,8 +20,10 @@ const NEXT_KICK_AT: &str = "next_kick_at";
 const TAKE: &str = "take the lease";
 const RELEASE: &str = "release the lease";
 
-/// Free, expired, or already ours, so that a lost answer is recovered by a retry.
-const TO_BE_HAD: &str = "attribute_not_exists(held_until) OR held_until < :now OR #owner = :me";
+/// Free, expired, held for longer than any lease because the clock was set back since, or already ours, so that a lost
+/// answer is recovered by a retry.
+const TO_BE_HAD: &str =
+    "attribute_not_exists(held_until) OR held_until < :now OR held_until > :farthest OR #owner = :me";
 
 impl Leases for DynamoStore {
     async fn kick(&self) -> Result<u64, StoreError> {
@@ -73,7 +76,8 @@ impl Leases for DynamoStore {
         if !request.force {
             update = update
                 .condition_expression(TO_BE_HAD)
-                .expression_attribute_values(":now", number(now.as_millisecond()));
+                .expression_attribute_values(":now", number(now.as_millisecond()))
+                .expression_attribute_values(":farthest", number((now + length + SKEW).as_millisecond()));
         }
         match update.send().await {
             Ok(taken) => lease(&taken.attributes.unwrap_or_default()).map(Some),

@@ -1,5 +1,6 @@
 //! A sweep's progress, and the deliveries that were recorded.
 
+use ecsrunner_engine::chain;
 use std::collections::{BTreeSet, HashSet};
 
 use ecsrunner_core::decide::sweep::SweepProgress;
@@ -53,7 +54,7 @@ impl Progress for DynamoStore {
 fn read_progress(item: &Item) -> SweepProgress {
     let read = stored::<StoredProgress>(item).map(StoredProgress::read);
     read.unwrap_or_else(|error| {
-        tracing::warn!(%error, "the sweep's progress cannot be read: the sweep starts over");
+        tracing::warn!(error = %chain(&error), "the sweep's progress cannot be read: the sweep starts over");
         SweepProgress::default()
     })
 }

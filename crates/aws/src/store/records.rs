@@ -2,6 +2,7 @@
 
 mod transaction;
 
+use aws_sdk_dynamodb::config::retry::{ReconnectMode, RetryConfig};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue};
 use ecsrunner_core::id::{RunnerName, TaskId, Version, WarmName};
@@ -13,6 +14,7 @@ use ecsrunner_core::records::runner::{EndedRunner, Runner};
 use ecsrunner_core::records::warm::{EndedWarm, WarmTask};
 use ecsrunner_core::wire::boot::{TaskRole, attribute};
 use ecsrunner_core::wire::event::Keys;
+use ecsrunner_engine::chain;
 use ecsrunner_engine::ports::store::{Revocation, Store, StoreError, Transaction, Unreadable};
 use serde::de::DeserializeOwned;
 use tracing::{error, warn};
@@ -58,7 +60,7 @@ impl DynamoStore {
             if let Err(error) = add(open, &item) {
                 // The record stays for a person or a newer release. The others are used.
                 let record = get_text(&item, SK).unwrap_or_default();
-                error!(record, %error, "an open record cannot be read and is set aside");
+                error!(record, error = %chain(&error), "an open record cannot be read and is set aside");
                 open.unreadable += 1;
                 let takes_slot = record.starts_with("runner#") || record.starts_with("warm#");
                 open.unreadable_runners += usize::from(takes_slot);
@@ -98,7 +100,7 @@ impl Store for DynamoStore {
                     Ok(runner) => records.runner = Some(runner),
                     // GitHub's event about the job must still be recorded.
                     Err(error) if keys.job.is_some() => {
-                        error!(record = sort, %error, "a runner's record cannot be read and is left out");
+                        error!(record = sort, error = %chain(&error), "a runner's record cannot be read and is left out");
                     }
                     Err(error) => return Err(unreadable(error)),
                 }
@@ -134,7 +136,7 @@ impl Store for DynamoStore {
     }
 
     async fn revoke(&self, task: &TaskId, role: TaskRole) -> Result<Revocation, StoreError> {
-        let no_retry = aws_sdk_dynamodb::config::retry::RetryConfig::disabled();
+        let no_retry = RetryConfig::disabled().with_reconnect_mode(ReconnectMode::ReuseAllConnections);
         let revoked = self
             .client
             .delete_item()

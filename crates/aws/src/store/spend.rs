@@ -3,6 +3,7 @@
 //! The sums are added to in the transaction that moves a task to history. Transactions that write the same item at the
 //! same time conflict, so each sum is divided into shards, and a transaction that only lost such a race is repeated.
 
+use ecsrunner_engine::chain;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
@@ -71,7 +72,7 @@ impl DynamoStore {
                 Ok((key, spent)) => spending.add(key, spent),
                 Err(error) => {
                     let record = get_text(&item, SK).unwrap_or_default();
-                    tracing::error!(record, %error, "a sum of what was spent cannot be read and is left out");
+                    tracing::error!(record, error = %chain(&error), "a sum of what was spent cannot be read and is left out");
                 }
             }
         }

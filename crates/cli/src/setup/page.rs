@@ -10,6 +10,7 @@
 
 mod html;
 
+use ecsrunner_engine::chain;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -105,7 +106,7 @@ impl Page {
                 let _dropped = stopped.await;
             };
             if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
-                tracing::warn!(%error, "the setup page ended");
+                tracing::warn!(error = %chain(&error), "the setup page ended");
             }
         });
         Ok(Self { address, codes, stop, server })

@@ -7,6 +7,7 @@ mod judge;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::clock::{has_passed, set_back};
 use crate::reason::{Code, Reason};
 use crate::records::image::{
     Build, BuildReason, Built, FailedBuild, Idle, Image, Newest, Ordered, Recipe, Tried,
@@ -170,6 +171,7 @@ pub fn learn(open: &Open, rules: &ImageRules, answers: &[ImageAnswer], now: Time
             heed(&mut image, answer, now);
         }
         judge::judge(&mut image, open);
+        move_back(&mut image, now);
         give_up(&mut image, now);
         order(&mut image, rules, now);
         (before != Some(&image)).then_some(image)
@@ -255,6 +257,15 @@ fn failed(of: &Recipe, before: u32, words: &str, log: Option<String>, now: Times
     FailedBuild { of: of.clone(), failures, words: short(words), log, at: now, not_before: now + pause }
 }
 
+/// Begins the pause after a failed build again, if the clock was set back since it failed.
+fn move_back(image: &mut Image, now: Timestamp) {
+    if let Build::Idle(Idle { failed: Some(failed) }) = &mut image.build
+        && let Some(by) = set_back(failed.at, now)
+    {
+        (failed.at, failed.not_before) = (failed.at - by, failed.not_before - by);
+    }
+}
+
 /// Gives up a build that does not end, and a new image from which no runner starts.
 fn give_up(image: &mut Image, now: Timestamp) {
     if let Some(ordered) = building(&image.build).filter(|it| now.duration_since(it.at) > BUILD_LIMIT) {
@@ -328,7 +339,7 @@ pub fn tasks(open: &Open, rules: &ImageRules, now: Timestamp) -> Vec<(Arch, Imag
 }
 
 fn of_image(image: &Image, now: Timestamp) -> impl Iterator<Item = ImageTask> {
-    let is_tried = image.tried.as_ref().is_some_and(|tried| now.duration_since(tried.at) < TRY_AGAIN);
+    let is_tried = image.tried.as_ref().is_some_and(|tried| !has_passed(TRY_AGAIN, tried.at, now));
     let build = match &image.build {
         _ if is_tried => None,
         Build::Idle(_) => None,
@@ -336,7 +347,7 @@ fn of_image(image: &Image, now: Timestamp) -> impl Iterator<Item = ImageTask> {
         Build::Underway { ordered, id } => Some(ImageTask::Look { number: ordered.number, id: id.clone() }),
     };
     let promotion = image.next.clone().filter(|next| next.has_started() && !is_tried).map(ImageTask::Promote);
-    let is_due = image.asked_at.is_none_or(|asked| now.duration_since(asked) >= ASK_AGAIN);
+    let is_due = image.asked_at.is_none_or(|asked| has_passed(ASK_AGAIN, asked, now));
     // Also for a version that the operator has chosen, which ages too.
     let ask = is_due.then_some(ImageTask::AskNewest);
     [promotion, build, ask].into_iter().flatten()

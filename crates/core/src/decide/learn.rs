@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::clock::last_done;
 use crate::reason::{Code, Reason};
 use crate::records::change::Change;
 use crate::records::hold::{Failure, Held, Hold};
@@ -30,8 +31,29 @@ const LESSON: SignedDuration = SignedDuration::from_mins(5);
 /// be left to the next round.
 #[must_use]
 pub fn learn(open: &Open, now: Timestamp) -> Vec<Change> {
+    let moved: Vec<Hold> = open.holds.values().filter_map(|hold| hold.moved_back(now)).collect();
+    if !moved.is_empty() {
+        return learn_with(moved, open, now);
+    }
     let mut changes = learn_from_runners(open, now);
     changes.extend(warm::learn(open, now));
+    changes
+}
+
+/// Learns after the clock was set back: first that these holds have moved.
+fn learn_with(moved: Vec<Hold>, open: &Open, now: Timestamp) -> Vec<Change> {
+    let mut open = open.clone();
+    moved.iter().for_each(|hold| open.add_hold(hold.clone()));
+    let mut changes = learn(&open, now);
+    let is_of = |held: &Held, change: &Change| match change {
+        Change::Hold(hold) => hold.held == *held,
+        Change::Released(released) => released == held,
+        _ => false,
+    };
+    // Each hold is written once.
+    let unchanged = moved.into_iter().filter(|hold| !changes.iter().any(|change| is_of(&hold.held, change)));
+    let unchanged: Vec<_> = unchanged.map(Change::Hold).collect();
+    changes.extend(unchanged);
     changes
 }
 
@@ -42,6 +64,11 @@ fn learn_from_runners(open: &Open, now: Timestamp) -> Vec<Change> {
     }
     let mut lessons: Vec<Lesson<'_>> =
         open.runners.values().flat_map(|runner| lessons_of(open, runner, now)).collect();
+    // Before the clock was set back, a success may have come before a failure that a hold shows.
+    lessons.retain(|lesson| {
+        matches!(lesson.outcome, Outcome::Failed { .. }) || last_done(Some(lesson.at), now).is_some()
+    });
+    lessons.iter_mut().for_each(|lesson| lesson.at = lesson.at.min(now));
     // A success at the same instant comes first, so that the fault prevails.
     lessons.sort_by_key(|lesson| (lesson.at, matches!(lesson.outcome, Outcome::Failed { .. })));
     let mut learnt = Learnt { open, changed: BTreeMap::new() };

@@ -25,6 +25,7 @@ use std::hash::BuildHasherDefault;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::clock::last_done;
 use crate::decide::readmit::readmit;
 use crate::id::{Account, IdHasher, JobId, PoolId, RunnerName, SubnetId, Version, WarmName};
 use crate::reason::{Code, Reason};
@@ -274,7 +275,7 @@ fn unadmitted(job: &Job, wait: &Reason) -> Option<Question> {
 impl Plan {
     /// Adds a question, unless GitHub was asked the same less than [`DOUBT`] ago.
     fn ask(&mut self, question: Question, asked_at: Option<Timestamp>, now: Timestamp) {
-        match asked_at.map(|asked| asked + DOUBT) {
+        match last_done(asked_at, now).map(|asked| asked + DOUBT) {
             Some(again) if now < again => self.wake_at(again),
             _ => self.questions.push(question),
         }

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::clock::end_of_wait;
 use crate::id::{ClassName, JobId, Repository, RunId, RunnerName};
 use crate::records::change::Change;
 use crate::records::job::{EndedJob, Job, JobEnding};
@@ -230,10 +231,11 @@ pub fn due(open: &Open, now: Timestamp) -> (Vec<Rerun>, Option<Timestamp>) {
         if rerun.state == RerunState::Wanted && is_going() {
             continue;
         }
-        if now >= rerun.not_before {
+        let waits_until = end_of_wait(rerun.not_before, LONGEST_WAIT, now);
+        if now >= waits_until {
             due.push(Rerun { latest: latest_attempt(open, rerun), ..rerun.clone() });
         } else {
-            next_at = Some(next_at.map_or(rerun.not_before, |at: Timestamp| at.min(rerun.not_before)));
+            next_at = Some(next_at.map_or(waits_until, |at: Timestamp| at.min(waits_until)));
         }
     }
     (due, next_at)
@@ -323,11 +325,12 @@ impl Rerun {
         (refusals < MAX_REFUSALS).then(|| Self { refusals, ..self.later(None, now) })
     }
 
-    /// The next step got no answer. It has to wait, at least for `after`.
+    /// The next step got no answer. It has to wait, at least for `after`, and for [`LONGEST_WAIT`] at most: what GitHub asks
+    /// for beyond that is a hold of its account.
     #[must_use]
     pub fn later(&self, after: Option<SignedDuration>, now: Timestamp) -> Self {
         let wait = (FIRST_WAIT * (1 << self.checks.min(8))).min(LONGEST_WAIT);
-        let not_before = now + after.map_or(wait, |after| after.max(wait));
+        let not_before = now + after.map_or(wait, |after| after.clamp(wait, LONGEST_WAIT));
         Self { checks: self.checks.saturating_add(1), not_before, ..self.clone() }
     }
 }

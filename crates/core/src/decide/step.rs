@@ -5,10 +5,11 @@ mod warm;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::clock::end_of_wait;
 use crate::id::JobId;
 use crate::records::runner::{
-    Custody, EndedRunner, Ending, EndingKind, RegistrationLeft, Runner, RunnerStage, RunnerState, Served,
-    TaskLeft,
+    Custody, EndedRunner, Ending, EndingKind, RegistrationLeft, Retry, Runner, RunnerStage, RunnerState,
+    Served, TaskLeft,
 };
 use crate::wire::event::{JobAction, JobEvent};
 pub use warm::WarmStep;
@@ -58,14 +59,23 @@ pub enum Next<S = Step> {
     Event,
 }
 
+impl Retry {
+    /// How long after a failure the next attempt is made, at most. What GitHub asks for beyond that is a hold of its account.
+    pub const LONGEST: SignedDuration = SignedDuration::from_mins(5);
+
+    /// Returns when the next attempt may be made; `None` if it may now.
+    #[must_use]
+    pub fn waits_until(&self, now: Timestamp) -> Option<Timestamp> {
+        Some(end_of_wait(self.not_before, Self::LONGEST, now)).filter(|until| now < *until)
+    }
+}
+
 impl Runner {
     #[must_use]
     pub fn next(&self, now: Timestamp) -> Next {
         let next = self.next_step(now);
-        match &self.retry {
-            Some(retry) if now < retry.not_before && matches!(next, Next::Now(_)) => {
-                Next::At(retry.not_before)
-            }
+        match self.retry.as_ref().and_then(|retry| retry.waits_until(now)) {
+            Some(until) if matches!(next, Next::Now(_)) => Next::At(until),
             _ => next,
         }
     }

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::clock::{has_passed, set_back};
 use crate::id::{InstanceId, Repository, RunId, TaskId, TaskName};
 use crate::records::open::Open;
 use crate::records::runner::RunnerStage;
@@ -78,6 +79,32 @@ pub struct SweepProgress {
     pub deliveries: DeliveryProgress,
     /// Which repositories were asked for queued jobs.
     pub repositories: RepositoryProgress,
+}
+
+impl SweepProgress {
+    /// Returns the progress as if its pass had begun now, if the clock has been set back since. Times of GitHub's deliveries
+    /// are GitHub's own and stay.
+    #[must_use]
+    pub fn moved_back(self, now: Timestamp) -> Self {
+        let Some(by) = self.began_at.and_then(|began| set_back(began, now)) else { return self };
+        let move_back = |at: Timestamp| at - by;
+        let scopes = self.scopes.into_iter().map(|known| KnownScope {
+            seen_at: move_back(known.seen_at),
+            looked_at: known.looked_at.map(move_back),
+            ..known
+        });
+        Self {
+            began_at: self.began_at.map(move_back),
+            missing: self.missing.into_iter().map(|(name, first)| (name, move_back(first))).collect(),
+            scopes: scopes.collect(),
+            deliveries: self.deliveries,
+            repositories: RepositoryProgress {
+                began_at: self.repositories.began_at.map(move_back),
+                used: self.repositories.used.map(|Level(at)| Level(move_back(at))),
+                ..self.repositories
+            },
+        }
+    }
 }
 
 /// A registration scope that has, or recently had, runners of ours.
@@ -173,7 +200,7 @@ pub fn is_due(progress: &SweepProgress, open_is_empty: bool, now: Timestamp) -> 
         && !deliveries::left_young(progress)
         && progress.repositories.is_complete();
     let period = if at_rest { PERIOD_AT_REST } else { PERIOD };
-    progress.began_at.is_none_or(|began| now >= began + period - EARLY)
+    progress.began_at.is_none_or(|began| has_passed(period - EARLY, began, now))
 }
 
 /// Returns how many runners have been ending for so long that they count as stuck.

@@ -5,13 +5,15 @@
 //! [`crate::decide::learn`] derives holds from the ends of runners, and [`crate::decide::plan`] decides which launches
 //! they hold back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::clock::set_back;
 use crate::id::{Account, ClassName, PoolId};
 use crate::rules::class::size::Arch;
+use crate::rules::pace::Bucket;
 use crate::rules::placement::Placement;
 use crate::rules::pool::Scope;
 use crate::wire::fault::{Fault, Suspect};
@@ -196,6 +198,15 @@ impl Hold {
         Self { not_before: before.map_or(until, |before| before.not_before.max(until)), ..hold }
     }
 
+    /// Returns the hold as if its last failure had been now, if the clock has been set back since. Its pause begins again, so
+    /// it is not shortened.
+    #[must_use]
+    pub fn moved_back(&self, now: Timestamp) -> Option<Self> {
+        let by = set_back(self.latest, now)?;
+        let (since, latest, not_before) = (self.since - by, self.latest - by, self.not_before - by);
+        Some(Self { since, latest, not_before, ..self.clone() })
+    }
+
     /// Whether launches are held back. A class, or a class in a placement, is only suspected at first: while faults of
     /// its runners may as well lie in their pools. A pool whose runner was refused is only suspected, too.
     #[must_use]
@@ -230,6 +241,14 @@ impl Hold {
             }
         }
     }
+}
+
+/// Returns until when a hold rests what draws from a bucket; `None` if there is none.
+#[must_use]
+pub fn rests_until(holds: &BTreeMap<Held, Hold>, bucket: &Bucket, now: Timestamp) -> Option<Timestamp> {
+    let Bucket::GitHub(account) = bucket else { return None };
+    let hold = holds.get(&Held::Account(account.clone()))?;
+    Some(hold.moved_back(now).map_or(hold.not_before, |moved| moved.not_before))
 }
 
 impl Held {

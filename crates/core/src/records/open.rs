@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use jiff::Timestamp;
+
 use crate::id::{JobId, RunnerName, WarmName};
 use crate::records::change::Change;
-use crate::records::hold::{Held, Hold};
+use crate::records::hold::{Held, Hold, rests_until};
 use crate::records::image::Image;
 use crate::records::job::Job;
 use crate::records::overspend::{BudgetKey, Overspend};
@@ -13,7 +15,7 @@ use crate::records::runner::Runner;
 use crate::records::shared_map::SharedMap;
 use crate::records::warm::WarmTask;
 use crate::rules::class::size::Arch;
-use crate::rules::pace::{Bucket, Level};
+use crate::rules::pace::{Bucket, Level, Paces};
 
 #[derive(Clone, PartialEq, Default, Debug)]
 pub struct Open {
@@ -110,6 +112,13 @@ impl Open {
             // It is no part of what is open.
             Change::Claimed(_) => {}
         }
+    }
+
+    /// Returns a bucket's level; `None` if it is full, or its level is of before the clock was set back.
+    #[must_use]
+    pub fn level(&self, bucket: &Bucket, paces: &Paces, now: Timestamp) -> Option<Level> {
+        let level = self.levels.get(bucket).copied()?;
+        paces.believe(bucket, level, rests_until(&self.holds, bucket, now), now)
     }
 
     /// Whether no job, no runner and no warm task is open, and no job is to be run again. Holds do not count.

@@ -7,6 +7,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::clock::set_back;
 use crate::id::{Account, Repository};
 use crate::rules::cost::Market;
 
@@ -33,6 +34,10 @@ impl Bucket {
         (0..Self::FAILURES_AN_HOUR).map(|number| Self::Failure(repository.clone(), number))
     }
 }
+
+/// How long before its time a slot is taken, at most. A step waits for a slot for 6 s, and launches that AWS throttles rest
+/// for up to 30 s.
+const AHEAD: SignedDuration = SignedDuration::from_mins(1);
 
 /// How many slots there are at once, and how many later on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -75,6 +80,25 @@ impl Paces {
             // Its slot is taken for an hour, whatever the rate.
             Bucket::Failure(..) => Rate { burst: 1, per_minute: 1 },
         }
+    }
+
+    /// Returns the level, unless it lies further ahead than it can have been set: then the clock was set back since, and
+    /// the bucket counts as full. `rests_until` is when a hold ends for which the bucket was emptied.
+    #[must_use]
+    pub fn believe(
+        &self,
+        bucket: &Bucket,
+        level: Level,
+        rests_until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Option<Level> {
+        let longest = match bucket {
+            Bucket::GitHub(_) | Bucket::Fargate(_) => self.rate(bucket).fill_time() + AHEAD,
+            Bucket::Failure(..) => Bucket::FAILURE_TAKEN,
+        };
+        let from = rests_until.map_or(now, |until| until.max(now));
+        let set_at = level.0.saturating_sub(longest).unwrap_or(Timestamp::MIN);
+        set_back(set_at, from).is_none().then_some(level)
     }
 }
 
@@ -130,6 +154,11 @@ impl Rate {
 
     fn interval(self) -> SignedDuration {
         SignedDuration::from_millis(i64::from(60_000_u32.div_ceil(self.per_minute.max(1))))
+    }
+
+    /// Returns how long it takes until an empty bucket is full.
+    fn fill_time(self) -> SignedDuration {
+        self.interval() * i32::try_from(self.burst).unwrap_or(i32::MAX)
     }
 
     fn tolerance(self) -> SignedDuration {
@@ -192,5 +221,32 @@ mod tests {
         assert_eq!(RATE.available(level, at(30_000)), 1);
         let later = RATE.take(None, 3, at(60_000));
         assert_eq!(RATE.empty_until(Some(later), at(0)), later, "an earlier wish changes nothing");
+    }
+
+    #[test]
+    fn a_level_further_ahead_than_a_rule_sets_it_is_of_a_clock_that_was_set_back() {
+        let paces = Paces { fargate: RATE, github: RATE };
+        let hour = SignedDuration::from_hours(1);
+        let fargate = Bucket::Fargate(Market::OnDemand);
+        let github = Bucket::GitHub(Account::parse("acme").unwrap());
+        let believe = |bucket: &Bucket, level: Level, rests_until: Option<Timestamp>| {
+            paces.believe(bucket, level, rests_until, at(0)) == Some(level)
+        };
+        let [full, empty] = [0, 3].map(|slots| RATE.take(None, slots, at(0)));
+        for bucket in [&fargate, &github] {
+            assert!(believe(bucket, full, None) && believe(bucket, empty, None));
+            assert!(!believe(bucket, Level(full.0 + hour), None));
+            assert!(!believe(bucket, Level(empty.0 + hour), None));
+        }
+        // AWS has throttled a launch, half a minute ago at most.
+        assert!(believe(&fargate, RATE.empty_until(None, at(30_000)), None));
+        // GitHub has asked for a rest of an hour, which a hold shows.
+        let rests = RATE.empty_until(None, at(0) + hour);
+        assert!(believe(&github, rests, Some(at(0) + hour)));
+        assert!(!believe(&github, Level(rests.0 + hour), Some(at(0) + hour)));
+        let failure = Bucket::Failure(Repository::parse("acme/app").unwrap(), 0);
+        let taken = Level(at(0) + Bucket::FAILURE_TAKEN);
+        assert!(believe(&failure, taken, None));
+        assert!(!believe(&failure, Level(taken.0 + hour), None));
     }
 }

@@ -86,7 +86,7 @@ impl StepError {
             Self::TimedOut { .. } | Self::WarmTimedOut { .. } | Self::NotYet(_) => return None,
         };
         match disposition {
-            Disposition::Retry { after } => after,
+            Disposition::Retry { after } => after.map(|after| after.min(Retry::LONGEST.unsigned_abs())),
             Disposition::Permanent => refused,
             Disposition::AlreadyDone => None,
         }

@@ -5,8 +5,8 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
+use ecsrunner_core::clock::end_of_wait;
 use ecsrunner_core::decide::about;
 use ecsrunner_core::decide::images::ImageAnswer;
 use ecsrunner_core::decide::plan::Question;
@@ -15,16 +15,16 @@ use ecsrunner_core::decide::plan::unservable::Unservable;
 use ecsrunner_core::decide::rerun::on_demand_jobs;
 use ecsrunner_core::id::{Account, JobId, Repository, RunId, RunnerName, SubnetId, WarmName};
 use ecsrunner_core::records::change::Change;
-use ecsrunner_core::records::hold::{Held, Hold};
+use ecsrunner_core::records::hold::{Held, Hold, rests_until};
 use ecsrunner_core::records::job::Job;
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::runner::Runner;
 use ecsrunner_core::rules::class::size::{Arch, Size};
-use ecsrunner_core::rules::pace::{Bucket, Level};
+use ecsrunner_core::rules::pace::{Bucket, Level, Paces};
 use ecsrunner_core::rules::placement::{Placement, Quota};
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_core::wire::boot::Again;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 mod github;
 mod throttle;
@@ -112,9 +112,12 @@ impl Cache {
 
     /// Replaces the copies with what was read from the store since `began`. What effects have learnt meanwhile is added
     /// to both.
-    pub(crate) fn refresh(&self, open: &mut Open, began: Timestamp) {
+    pub(crate) fn refresh(&self, open: &mut Open, paces: &Paces, began: Timestamp, now: Timestamp) {
         let mut known = self.lock();
-        known.recent.retain(|_, recent| !recent.is_written || recent.until >= began);
+        let lands_at = |recent: &Recent| end_of_wait(recent.until, LANDS_WITHIN, now);
+        known.recent.retain(|_, recent| {
+            !recent.is_written || (recent.until >= began && lands_at(recent) == recent.until)
+        });
         for (held, recent) in &known.recent {
             match &recent.hold {
                 Some(hold) => open.add_hold(hold.clone()),
@@ -124,9 +127,13 @@ impl Cache {
             }
         }
         known.holds = open.holds.clone();
-        for (bucket, level) in &known.levels {
-            let stored = open.levels.entry(bucket.clone()).or_insert(*level);
-            *stored = (*stored).max(*level);
+        let known_levels = std::mem::take(&mut known.levels);
+        for (bucket, level) in known_levels {
+            let rests_until = rests_until(&open.holds, &bucket, now);
+            if let Some(level) = paces.believe(&bucket, level, rests_until, now) {
+                let stored = open.level(&bucket, paces, now);
+                open.levels.insert(bucket, stored.map_or(level, |stored| stored.max(level)));
+            }
         }
         known.levels = open.levels.clone();
         let asked = std::mem::take(&mut known.underway.asked);
@@ -326,6 +333,13 @@ impl Cache {
         self.lock().levels.get(bucket).copied()
     }
 
+    /// Returns a bucket's level; `None` if it is full, or its level is of before the clock was set back.
+    pub(crate) fn believed_level(&self, bucket: &Bucket, paces: &Paces, now: Timestamp) -> Option<Level> {
+        let known = self.lock();
+        let level = known.levels.get(bucket).copied()?;
+        paces.believe(bucket, level, rests_until(&known.holds, bucket, now), now)
+    }
+
     pub(crate) fn set_level(&self, bucket: &Bucket, level: Option<Level>) {
         let mut known = self.lock();
         match level {
@@ -336,7 +350,8 @@ impl Cache {
 }
 
 /// How long a write may take until every read shows it.
-const LANDS_WITHIN: Duration = Duration::from_secs(2);
+const LANDS_WITHIN: SignedDuration = SignedDuration::from_secs(2);
+
 /// A placement is held, and its probe is not due yet or is running already.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NotYet;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 
+use ecsrunner_core::clock::has_passed;
 use ecsrunner_core::decide::fail::fail_of;
 use ecsrunner_core::decide::plan::{Launch, Plan};
 use ecsrunner_core::id::{Epoch, JobId, Repository};
@@ -43,11 +44,14 @@ impl<W: World> Engine<W> {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let mut all = true;
+        let rules = self.rules();
         for launch in launches {
             let job = open.jobs.get(&launch.job).and_then(|job| job.reserved_to_fail(&launch.reason));
             let (Some(job), Some(name)) = (job, self.name(launch, now)) else { continue };
             let runner = launch.order.reserve(name, epoch, now);
-            let is_free = |bucket: &Bucket| open.levels.get(bucket).is_none_or(|Level(until)| *until <= now);
+            let paces = &rules.settings.paces;
+            let is_free =
+                |bucket: &Bucket| open.level(bucket, paces, now).is_none_or(|Level(until)| until <= now);
             let Some(bucket) = Bucket::failures(launch.order.repository()).find(is_free) else { continue };
             let level = Level(now + Bucket::FAILURE_TAKEN);
             info!(
@@ -149,7 +153,7 @@ impl<W: World> Engine<W> {
     async fn queued_beside(&self, repository: &Repository) -> Result<Arc<QueuedJobs>, StepError> {
         let now = self.ports.clock.now();
         if let Some((at, queued)) = self.cache.queued_of(repository)
-            && now.duration_since(at) < if queued.next.is_some() { TOO_BUSY } else { LOOKED_AT }
+            && !has_passed(if queued.next.is_some() { TOO_BUSY } else { LOOKED_AT }, at, now)
         {
             return Ok(queued);
         }

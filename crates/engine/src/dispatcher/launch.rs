@@ -56,21 +56,13 @@ impl<W: World> Engine<W> {
             Err(NotYet) => None,
         };
         if is_reserved {
-            // The registration's slot comes first: a task must not wait for it.
-            let account = self.ports.github.account(&runner.facts.scope);
-            let by = self.slots_by();
-            for bucket in [Bucket::GitHub(account), Bucket::Fargate(runner.placement.market)] {
-                // A slot belongs to its runner until it is used.
-                if self.cache.has_slot(runner.name(), &bucket) && self.admits(&bucket) {
-                    continue;
-                }
-                if let Err(error) = self.await_slot(&bucket, by).await {
-                    let StepError::NotYet(at) = error else { return Err(error) };
-                    let wait =
-                        Wait { until: at, reason: Reason::with(Code::Pace, "its rate: it took too long") };
+            match self.await_slots(runner).await {
+                Ok(()) => {}
+                Err(StepError::NotYet(until)) => {
+                    let wait = Wait { until, reason: Reason::with(Code::Pace, "its rate: it took too long") };
                     return self.wait_or_withdraw(runner, attempt, wait).await;
                 }
-                self.cache.take_slot(runner.name(), &bucket);
+                Err(error) => return Err(error),
             }
         }
         let is_first_request = self.cache.is_unasked(runner.name(), attempt);
@@ -83,17 +75,14 @@ impl<W: World> Engine<W> {
             Ok(task) => {
                 info!(runner = %runner.name(), %task, placement = %runner.placement, "launched runner");
                 self.cache.accepted(runner.placement.quota(), runner.facts.size);
+                if probe.is_none() {
+                    return self.task_started(runner, task, &[], deadline).await;
+                }
                 let held = Held::placement(runner.placement.clone(), runner.facts.size.arch());
-                let also: Vec<Change> =
-                    probe.is_some().then(|| Change::Released(held.clone())).into_iter().collect();
-                if probe.is_some() {
-                    self.cache.remove_hold(&held, self.ports.clock.now());
-                }
-                let started = self.task_started(runner, task, &also, deadline).await;
-                if probe.is_some() {
-                    // Others waited for this answer.
-                    self.kicked.notify_one();
-                }
+                self.cache.remove_hold(&held, self.ports.clock.now());
+                let started = self.task_started(runner, task, &[Change::Released(held)], deadline).await;
+                // Others waited for this answer.
+                self.kicked.notify_one();
                 started
             }
             Err(ComputeError::NoCapacity { message }) => self.no_capacity(runner, &message, asked_at).await,
@@ -124,6 +113,22 @@ impl<W: World> Engine<W> {
                 | ComputeError::TokenSpent { .. }),
             ) => Err(error.into()),
         }
+    }
+
+    /// Takes the slots of a launch and waits for their time, as long as a step waits.
+    async fn await_slots(&self, runner: &Runner) -> Result<(), StepError> {
+        // The registration's slot comes first: a task must not wait for it.
+        let account = self.ports.github.account(&runner.facts.scope);
+        let by = self.slots_by();
+        for bucket in [Bucket::GitHub(account), Bucket::Fargate(runner.placement.market)] {
+            // A slot belongs to its runner until it is used.
+            if self.cache.has_slot(runner.name(), &bucket) && self.admits(&bucket) {
+                continue;
+            }
+            self.await_slot(&bucket, by).await?;
+            self.cache.take_slot(runner.name(), &bucket);
+        }
+        Ok(())
     }
 
     /// Returns why no task may be started for the runner now. Its task would only wait.

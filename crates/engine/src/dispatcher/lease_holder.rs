@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use ecsrunner_core::clock::set_back;
 use ecsrunner_core::id::{Epoch, PoolId};
 use ecsrunner_core::records::runner::Runner;
 use futures::stream::FuturesUnordered;
 use jiff::{SignedDuration, Timestamp};
 
 use super::cache::EffectKey;
-use super::{DispatchOptions, STEP_LIMIT};
+use super::{DispatchOptions, LEASE_LENGTH, STEP_LIMIT};
 use crate::ports::store::Lease;
 
 /// The most effects at once, in total and for one pool. The limit per pool keeps
@@ -69,7 +70,9 @@ pub(crate) struct LeaseHolder<'a> {
     pub(crate) queue: VecDeque<Runner>,
     /// How long the last round took.
     round_took: SignedDuration,
-    resting: HashMap<EffectKey, Timestamp>,
+    resting: HashMap<EffectKey, Rest>,
+    /// When the last round was planned.
+    round_at: Timestamp,
     pub(crate) next_at: Option<Timestamp>,
     pub(crate) next_kick_at: Option<Timestamp>,
     pub(crate) patience: Duration,
@@ -80,6 +83,20 @@ pub(crate) struct LeaseHolder<'a> {
     /// Whether an effect found that another dispatcher has the lease.
     lost: bool,
     deadline: Deadline,
+}
+
+/// An effect is not started again before a time.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    /// When the round was planned in which it began.
+    since: Timestamp,
+    until: Timestamp,
+}
+
+impl Rest {
+    fn lasts(&self, now: Timestamp) -> bool {
+        self.until > now && set_back(self.since, now).is_none()
+    }
 }
 
 /// The end of the lease, shared with the running effects.
@@ -96,7 +113,9 @@ impl Deadline {
     }
 
     fn outlasts(&self, now: Timestamp, time: Duration) -> bool {
-        (now + time).as_millisecond() <= self.held_until_ms.load(Ordering::Relaxed)
+        let held_until = Timestamp::from_millisecond(self.held_until_ms.load(Ordering::Relaxed));
+        // After the clock was set back, the lease is renewed first.
+        held_until.is_ok_and(|until| now + time <= until && set_back(until - LEASE_LENGTH, now).is_none())
     }
 }
 
@@ -110,6 +129,7 @@ impl<'a> LeaseHolder<'a> {
             queue: VecDeque::new(),
             round_took: SignedDuration::ZERO,
             resting: HashMap::new(),
+            round_at: Timestamp::MIN,
             next_at: None,
             next_kick_at: lease.next_kick_at,
             patience: options.patience,
@@ -125,6 +145,12 @@ impl<'a> LeaseHolder<'a> {
 
     pub(crate) fn deadline(&self) -> Deadline {
         self.deadline.clone()
+    }
+
+    /// Returns when the lease ends without a renewal.
+    pub(crate) fn held_until(&self) -> Timestamp {
+        let millis = self.deadline.held_until_ms.load(Ordering::Relaxed);
+        Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX)
     }
 
     pub(crate) fn renewed(&self, held_until: Timestamp) {
@@ -155,8 +181,9 @@ impl<'a> LeaseHolder<'a> {
     pub(crate) fn begin_round(&mut self, next_at: Option<Timestamp>, now: Timestamp) {
         self.next_at = next_at;
         self.waiting = false;
-        self.resting.retain(|_, until| *until > now);
-        for until in self.resting.values() {
+        self.round_at = now;
+        self.resting.retain(|_, rest| rest.lasts(now));
+        for Rest { until, .. } in self.resting.values() {
             self.next_at = Some(self.next_at.map_or(*until, |next| next.min(*until)));
         }
     }
@@ -190,7 +217,7 @@ impl<'a> LeaseHolder<'a> {
     pub(crate) fn settle(&mut self, effected: Effected) -> News {
         self.under_way.remove(&effected.key);
         if let Some(until) = effected.rest_until {
-            self.resting.insert(effected.key, until);
+            self.resting.insert(effected.key, Rest { since: self.round_at, until });
             self.wake_at(until);
         }
         if let Some(at) = effected.next_at {
@@ -238,7 +265,7 @@ impl<'a> LeaseHolder<'a> {
 
     /// Whether the effect runs, or rests.
     pub(crate) fn is_occupied(&self, key: &EffectKey, now: Timestamp) -> bool {
-        self.under_way.contains_key(key) || self.resting.get(key).is_some_and(|until| *until > now)
+        self.under_way.contains_key(key) || self.resting.get(key).is_some_and(|rest| rest.lasts(now))
     }
 
     /// Whether no further effect may start at all before one ends.
@@ -284,6 +311,7 @@ mod tests {
         assert!(begins(enough, Some(enough)));
         assert!(!begins(too_short, None), "the lease ends first");
         assert!(!begins(enough, Some(too_short)), "the function ends first");
+        assert!(!begins(now + LEASE_LENGTH * 2, None), "the clock was set back: the lease is renewed first");
     }
 
     #[test]

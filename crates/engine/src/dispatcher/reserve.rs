@@ -15,7 +15,7 @@ use ulid::Ulid;
 use crate::commit::BATCH;
 use crate::ports::Randomness;
 use crate::ports::store::{StoreError, Transaction};
-use crate::{Engine, World};
+use crate::{Engine, World, chain};
 
 const RESERVATION_TRIES: u32 = 3;
 
@@ -133,7 +133,7 @@ impl<W: World> Engine<W> {
         match RunnerName::new(&self.rules().settings.deployment, launch.order.pool(), &ulid) {
             Ok(name) => Some(name),
             Err(error) => {
-                warn!(%error, "could not make a runner name");
+                warn!(error = %chain(&error), "could not make a runner name");
                 None
             }
         }

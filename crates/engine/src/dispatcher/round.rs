@@ -63,7 +63,7 @@ impl<W: World> Engine<W> {
         let mut open = self.ports.store.open().await?;
         self.close_days(&open, began);
         let at = self.ports.clock.now();
-        self.cache.refresh(&mut open, began);
+        self.cache.refresh(&mut open, &self.rules().settings.paces, began, at);
         // Before holds are learnt: a fault is learnt from once.
         self.learn_images(epoch, &mut open, at).await?;
         self.learn(epoch, &mut open, at).await?;

@@ -101,8 +101,9 @@ impl<W: World> Engine<W> {
     /// Whether a launch may use its slot of this bucket now.
     pub(crate) fn admits(&self, bucket: &Bucket) -> bool {
         let Bucket::Fargate(market) = bucket else { return true };
-        let (now, rate) = (self.ports.clock.now(), self.rules().settings.paces.rate(bucket));
-        let is_low = rate.available(self.cache.level(bucket), now) < rate.burst / 2;
+        let (now, paces) = (self.ports.clock.now(), &self.rules().settings.paces);
+        let rate = paces.rate(bucket);
+        let is_low = rate.available(self.cache.believed_level(bucket, paces, now), now) < rate.burst / 2;
         self.cache.admit_launch(*market, is_low, now)
     }
 
@@ -126,11 +127,14 @@ impl<W: World> Engine<W> {
         bucket: &Bucket,
         next: impl Fn(Rate, Option<Level>, Timestamp) -> Result<(Level, Timestamp), StepError> + Send,
     ) -> Result<Timestamp, StepError> {
-        let rate = self.rules().settings.paces.rate(bucket);
+        let rules = self.rules();
+        let paces = &rules.settings.paces;
         let _one_at_a_time = self.cache.levels.lock().await;
         for _ in 0..TRIES {
             let before = self.cache.level(bucket);
-            let (after, at) = next(rate, before, self.ports.clock.now())?;
+            let now = self.ports.clock.now();
+            let believed = self.cache.believed_level(bucket, paces, now);
+            let (after, at) = next(paces.rate(bucket), believed, now)?;
             if before == Some(after) {
                 return Ok(at);
             }

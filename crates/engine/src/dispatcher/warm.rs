@@ -44,7 +44,7 @@ impl<W: World> Engine<W> {
                     info!(%name, class = %order.class(), "reserving warm task");
                     changes.push(Change::Warm(order.reserve(name, epoch, now)));
                 }
-                Err(error) => warn!(%error, "could not make a name for a warm task"),
+                Err(error) => warn!(error = %chain(&error), "could not make a name for a warm task"),
             }
         }
         for retired in &plan.warm_retirements {

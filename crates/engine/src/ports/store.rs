@@ -74,7 +74,9 @@ pub trait Leases: Send + Sync {
     fn kicks(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// Takes the lease for `length` if it is free, expired, or the caller's
-    /// already, so that a lost answer is recovered by asking again.
+    /// already, so that a lost answer is recovered by asking again. A lease that
+    /// would last for longer than `length` and [`SKEW`](ecsrunner_core::clock::SKEW)
+    /// is of before the clock was set back, and counts as expired.
     fn take(
         &self,
         request: &LeaseRequest,
@@ -273,6 +275,12 @@ pub enum StoreError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The caller's [`Page::after`] is not the `next` of an earlier page.
+    #[error("the cursor is not one that an earlier page gave")]
+    Cursor {
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
 }
 
 impl StoreError {
@@ -281,7 +289,7 @@ impl StoreError {
     pub fn disposition(&self) -> Disposition {
         match self {
             Self::Conflict | Self::Unavailable { .. } => Disposition::Retry { after: None },
-            Self::Fenced | Self::Refused { .. } => Disposition::Permanent,
+            Self::Fenced | Self::Refused { .. } | Self::Cursor { .. } => Disposition::Permanent,
         }
     }
 }

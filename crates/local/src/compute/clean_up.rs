@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use ecsrunner_core::id::TaskId;
+use ecsrunner_engine::chain;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tracing::warn;
@@ -100,7 +101,7 @@ impl Processes {
                 let _turn = self.removals.turns.acquire().await;
                 // A full disk keeps no file from being removed.
                 if was_littered && let Err(error) = mark(&dir) {
-                    warn!(task = %description.task, %error, "it cannot be noted that a task's files are being removed");
+                    warn!(task = %description.task, error = %chain(&error), "it cannot be noted that a task's files are being removed");
                 }
                 let removed = self.removal(&dir, uid, &gone).run(&self.definition.executable).await;
                 removed.map(|is_done| (is_done && gone.engine, gone.network))
@@ -120,7 +121,9 @@ impl Processes {
             Ok((false, _)) => {
                 warn!(task = %description.task, "a task's files are not all removed: the next sweep goes on")
             }
-            Err(error) => warn!(task = %description.task, %error, "a task's files could not be removed"),
+            Err(error) => {
+                warn!(task = %description.task, error = %chain(&error), "a task's files could not be removed")
+            }
         }
         self.removals.end(&description.task);
     }
@@ -130,7 +133,7 @@ impl Processes {
     async fn end_processes(&self, dir: &TaskDir, uid: Option<u32>, is_ours: bool) -> io::Result<Gone> {
         // Before anything removes the cgroup, as the clean-up after an engine does.
         if let Err(error) = cgroups::note_kills(dir) {
-            warn!(task = %dir.path().display(), %error, "it cannot be noted that the kernel killed processes of a task");
+            warn!(task = %dir.path().display(), error = %chain(&error), "it cannot be noted that the kernel killed processes of a task");
         }
         let mut gone = Gone { engine: true, network: true };
         if is_ours {
@@ -155,7 +158,7 @@ impl Processes {
     /// Removes something, and returns whether nothing of it is left.
     async fn is_gone(&self, removal: Removal) -> bool {
         removal.run(&self.definition.executable).await.unwrap_or_else(|error| {
-            warn!(%error, "what a task left could not be removed");
+            warn!(error = %chain(&error), "what a task left could not be removed");
             false
         })
     }

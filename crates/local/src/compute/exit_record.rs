@@ -7,6 +7,7 @@ use std::path::Path;
 use ecsrunner_core::id::TaskName;
 use ecsrunner_core::wire::event::{Event, ExitReport};
 use ecsrunner_core::wire::exit_record::{ExitRecord, MAX_BYTES};
+use ecsrunner_engine::chain;
 use jiff::Timestamp;
 use tracing::warn;
 
@@ -30,7 +31,9 @@ impl Processes {
                 }
             }
             Ok(None) => {}
-            Err(error) => warn!(task = %description.task, %error, "a task's exit record cannot be read"),
+            Err(error) => {
+                warn!(task = %description.task, error = %chain(&error), "a task's exit record cannot be read")
+            }
         }
     }
 }

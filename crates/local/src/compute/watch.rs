@@ -4,6 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use ecsrunner_core::wire::event::{TaskChange, TaskTimes};
+use ecsrunner_engine::chain;
 use nix::sys::signal::Signal;
 use tokio::process::Child;
 use tracing::{info, warn};
@@ -31,13 +32,15 @@ const CLAIM_LIMIT: Duration = Duration::from_secs(30);
 impl Processes {
     pub(super) async fn watch_child(self, mut child: Child, dir: TaskDir, description: Description) {
         if let Err(error) = child.wait().await {
-            warn!(task = %description.task, %error, "could not wait for a task's process");
+            warn!(task = %description.task, error = %chain(&error), "could not wait for a task's process");
         }
         match dir.status() {
             // This server's child lost the claim to a process that an earlier server started.
             Ok(TaskStatus::Alive) => self.watch_adopted(dir, description).await,
             Ok(status) => self.ended(dir, description, status).await,
-            Err(error) => warn!(task = %description.task, %error, "a task's end could not be read"),
+            Err(error) => {
+                warn!(task = %description.task, error = %chain(&error), "a task's end could not be read")
+            }
         }
     }
 
@@ -48,7 +51,7 @@ impl Processes {
                 Ok(TaskStatus::Alive) => tokio::time::sleep(LOOK).await,
                 Ok(status) => return self.ended(dir, description, status).await,
                 Err(error) => {
-                    warn!(task = %description.task, %error, "a task's end could not be read");
+                    warn!(task = %description.task, error = %chain(&error), "a task's end could not be read");
                     return;
                 }
             }
@@ -68,7 +71,7 @@ impl Processes {
 pub(super) async fn kill_later(dir: TaskDir) {
     tokio::time::sleep(STOP_TIMEOUT).await;
     if let Err(error) = dir.signal(Signal::SIGKILL) {
-        warn!(task = %dir.path().display(), %error, "a task could not be killed");
+        warn!(task = %dir.path().display(), error = %chain(&error), "a task could not be killed");
     }
 }
 

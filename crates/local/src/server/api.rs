@@ -18,6 +18,7 @@ use ecsrunner_core::records::job::JobRecord;
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::wire::event::{Event, RetryRequest, StopRequest};
 use ecsrunner_engine::Ruleset;
+use ecsrunner_engine::chain;
 use ecsrunner_engine::ports::Clock;
 use ecsrunner_engine::ports::store::{History, StoreError};
 use ecsrunner_web::{About, Control, LogFailure, Refusal, Source, find_runner};
@@ -62,7 +63,7 @@ impl Source for Shared {
 impl Control for Shared {
     async fn pause(&self, paused: bool) -> Result<bool, Refusal> {
         let paused = self.engine.ports().rulebook.pull(paused).map_err(|fault| {
-            error!(error = %fault, "the pause could not be stored");
+            error!(error = %chain(&fault), "the pause could not be stored");
             let message = format!("the pause could not be stored: {fault}");
             Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, message)
         })?;

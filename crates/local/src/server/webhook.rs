@@ -11,6 +11,7 @@ use ecsrunner_api::reason::{OutcomeKind, ReasonView};
 use ecsrunner_core::id::DeliveryId;
 use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::wire::webhook::MAX_BODY_BYTES;
+use ecsrunner_engine::chain;
 use ecsrunner_engine::intake::{Delivery, Receipt};
 use serde::Serialize;
 use tracing::error;
@@ -60,7 +61,7 @@ pub(super) async fn receive(
         }
         Err(fault) => {
             // GitHub shows the delivery as failed, and it can be redelivered.
-            error!(delivery = id, error = %fault, "a webhook could not be recorded");
+            error!(delivery = id, error = %chain(&fault), "a webhook could not be recorded");
             StatusCode::SERVICE_UNAVAILABLE.into_response()
         }
     }

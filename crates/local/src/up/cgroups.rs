@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use ecsrunner_agent::cgroups::{TaskCgroup, TaskCgroupLimits};
+use ecsrunner_engine::chain;
 use tracing::warn;
 
 use crate::accounts::RunnerUsers;
@@ -52,7 +53,7 @@ pub(super) fn limits(
         }
         Some(false) => {}
         None => warn!(
-            %error,
+            error = %chain(&*error),
             "this machine gives tasks no cgroups of their own: a job can use all memory of the machine, and what it \
              uses is not measured; set runner.tasks.limit_memory to false to accept this"
         ),

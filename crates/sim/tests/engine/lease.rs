@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use ecsrunner_core::id::JobId;
+use ecsrunner_engine::dispatcher::{DispatchOptions, Dispatched};
+use ecsrunner_engine::ports::Clock;
 use ecsrunner_world::Simulation;
-use ecsrunner_world::faults::{FaultPlan, Mishap, MishapKind};
+use ecsrunner_world::faults::{FaultPlan, Mishap, MishapKind, Process};
 
 use crate::harness::{assert_executed_once, job, run, settle, setup};
 
+/// As many as a dispatcher makes to give its lease back.
+const RELEASES: u32 = 5;
 /// Longer than the term of the lease.
 const STALL: Duration = Duration::from_secs(90);
 const JOBS: u64 = 3;
@@ -27,6 +31,29 @@ fn a_dispatcher_that_stands_still_at_any_call_launches_nothing_twice() {
 #[test]
 fn a_dispatcher_that_has_lost_its_lease_unawares_launches_nothing_twice() {
     at_every_call(MishapKind::LoseLease);
+}
+
+#[test]
+fn work_is_taken_up_when_a_lease_ends_that_could_not_be_given_back() {
+    run(async {
+        let mut simulation = Simulation::new(setup(7, FaultPlan::default()));
+        simulation.shared().lock().pause(true);
+        let job = simulation.queue(job(30));
+        simulation.pass(Duration::from_secs(5)).await;
+        simulation.shared().lock().pause(false);
+        simulation.shared().lock().fault_plan.release_races = RELEASES;
+        let engine = simulation.engine(&Process::default());
+        // Too short for any effect.
+        let until = Some(simulation.shared().clock().now() + Duration::from_secs(10));
+        let dispatched = engine.dispatch(DispatchOptions { until, ..DispatchOptions::default() }).await;
+        assert_eq!(dispatched.unwrap(), Dispatched::WorkLeft);
+        assert_eq!(simulation.shared().lock().fault_plan.release_races, 0);
+        // The sweep of the second minute would find the work too.
+        simulation.pass(Duration::from_secs(65)).await;
+        assert_eq!(simulation.shared().lock().ecs.tasks().count(), 1, "the lease ended after a minute");
+        settle(&mut simulation, LIMIT, "after the lease").await;
+        assert_executed_once(&simulation.shared().lock(), job);
+    });
 }
 
 fn at_every_call(kind: MishapKind) {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod burst;
+mod clock;
 mod crashes;
 mod disorder;
 mod backlog;

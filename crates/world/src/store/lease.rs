@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ecsrunner_core::clock::SKEW;
 use ecsrunner_core::id::Epoch;
 use ecsrunner_engine::ports::store::{Lease, LeaseRequest, Leases, StoreError};
 use jiff::Timestamp;
@@ -41,7 +42,8 @@ impl Tables {
         length: Duration,
     ) -> Option<Lease> {
         let lease = &mut self.lease;
-        let free = lease.held_until.is_none_or(|until| until < now) || lease.owner == Some(request.owner);
+        let is_over = |until: Timestamp| until < now || until > now + length + SKEW;
+        let free = lease.held_until.is_none_or(is_over) || lease.owner == Some(request.owner);
         if !free && !request.force {
             return None;
         }
@@ -106,6 +108,11 @@ impl Leases for MemoryStore {
         kicks: Option<u64>,
         next_kick_at: Option<Timestamp>,
     ) -> Result<bool, StoreError> {
-        self.0.lock().tables.release_lease(epoch, kicks, next_kick_at)
+        let outside = &mut *self.0.lock();
+        if outside.fault_plan.release_races > 0 {
+            outside.fault_plan.release_races -= 1;
+            return Ok(false);
+        }
+        outside.tables.release_lease(epoch, kicks, next_kick_at)
     }
 }

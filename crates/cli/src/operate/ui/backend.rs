@@ -114,7 +114,10 @@ impl Source for Ui {
     }
 
     fn refusal(&self, fault: StoreError) -> Refusal {
-        refusal(&Failure::of_aws(fault))
+        match fault {
+            StoreError::Cursor { .. } => Refusal::of_store(&fault),
+            fault => refusal(&Failure::of_aws(fault)),
+        }
     }
 }
 

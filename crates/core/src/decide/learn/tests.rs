@@ -88,14 +88,16 @@ fn busy(number: u32, since: i64) -> Runner {
 /// stands in brackets.
 fn holds(open: &mut Open, runners: Vec<Runner>) -> String {
     open.runners.clear();
+    let times = runners.iter().flat_map(|runner| [Some(runner.timeline.latest()), runner.stopped_at()]);
+    let now = times.flatten().chain(open.holds.values().map(|hold| hold.latest)).max().unwrap_or(at(10));
     runners.into_iter().for_each(|runner| open.add_runner(runner));
-    for change in learn(open, at(10)) {
+    for change in learn(open, now) {
         let is_known = matches!(&change, Change::Runner(runner) if !has_failed(runner));
         let is_known = is_known || matches!(change, Change::Hold(_) | Change::Released(_));
         assert!(is_known, "no other change: {change:?}");
         open.apply(&change);
     }
-    assert_eq!(learn(open, at(10)), [], "the same runners tell nothing new a second time");
+    assert_eq!(learn(open, now), [], "the same runners tell nothing new a second time");
     let tell = |hold: &Hold| {
         let what = match &hold.held {
             Held::Pool(pool) => format!("pool {}", &pool.as_str()[..1]),
@@ -406,4 +408,33 @@ fn only_a_job_that_is_served_ends_the_hold_of_a_pool_whose_runners_refuse() {
     for note in [Code::JobNotStarted, Code::HookSilent, Code::JobWithdrawn] {
         assert_eq!(after(&|_| ended(Some(note))), "pool a x3", "{note:?}: its hook did not answer");
     }
+}
+
+#[test]
+fn after_the_clock_was_set_back_a_hold_moves_with_it_and_no_earlier_success_ends_it() {
+    let failed = ended(&of(POOLS[0], SUBNETS[0], starting(1, 0)), 30, Fault::ImagePull);
+    let mut open = Open::of([], [failed.clone()]);
+    learn(&open, at(31)).iter().for_each(|change| open.apply(change));
+    let pauses = |open: &Open| -> Vec<_> {
+        open.holds.values().map(|hold| (hold.failures, hold.not_before.duration_since(hold.latest))).collect()
+    };
+    let before = pauses(&open);
+    assert!(!before.is_empty());
+    // Another one had booted in that class shortly before.
+    open.add_runner(of(POOLS[0], SUBNETS[0], booted(2, 40)));
+    let now = at(31 - 3600);
+    let changes = learn(&open, now);
+    assert_eq!(changes.len(), before.len(), "each hold is written once: {changes:?}");
+    changes.iter().for_each(|change| open.apply(change));
+    assert_eq!(pauses(&open), before);
+    assert!(open.holds.values().all(|hold| hold.latest == now), "{:?}", open.holds);
+    assert_eq!(learn(&open, now), []);
+    // A failure of before the clock was set back is learnt from once.
+    let mut open = Open::of([], [failed]);
+    for _ in 0..2 {
+        learn(&open, now).iter().for_each(|change| open.apply(change));
+    }
+    assert_eq!(pauses(&open), before);
+    assert!(open.holds.values().all(|hold| hold.latest == now), "{:?}", open.holds);
+    assert_eq!(learn(&open, now + SignedDuration::from_secs(1)), []);
 }

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::clock::last_done;
 use crate::id::ClassName;
 use crate::records::change::Change;
 use crate::records::hold::{Failure, Held, Hold};
@@ -16,7 +17,7 @@ const STAYS: SignedDuration = SignedDuration::from_mins(6);
 pub(super) fn learn(open: &Open, now: Timestamp) -> Vec<Change> {
     let mut changed: BTreeMap<&ClassName, Option<Hold>> = BTreeMap::new();
     let mut taken = Vec::new();
-    for (at, warm) in failures(open) {
+    for (at, warm) in failures(open, now) {
         let WarmState::Ending(ending @ WarmEnding { fault: Some(fault), .. }) = &warm.state else { continue };
         let held = Held::Warm(warm.facts.class.clone());
         let before = match changed.get(&warm.facts.class) {
@@ -39,7 +40,8 @@ pub(super) fn learn(open: &Open, now: Timestamp) -> Vec<Change> {
     for warm in open.warm.values() {
         let held = Held::Warm(warm.facts.class.clone());
         let Some(hold) = open.holds.get(&held) else { continue };
-        let Some(booted) = warm.timeline.at(WarmStage::Warm).filter(|at| *at > hold.latest) else { continue };
+        let booted = last_done(warm.timeline.at(WarmStage::Warm), now);
+        let Some(booted) = booted.filter(|at| *at > hold.latest) else { continue };
         // Where tasks fail after their container has started, its start shows nothing yet.
         let has_stayed = matches!(warm.state, WarmState::Warm(_)) && now.duration_since(booted) >= STAYS;
         let is_sound = hold.fault.is_before_boot() || has_stayed || warm.stage() == WarmStage::Used;
@@ -53,10 +55,10 @@ pub(super) fn learn(open: &Open, now: Timestamp) -> Vec<Change> {
     holds.chain(taken).collect()
 }
 
-/// Returns the tasks that failed and when, in order.
-fn failures(open: &Open) -> Vec<(Timestamp, &WarmTask)> {
+/// Returns the tasks that failed and when, in order. None failed after `now`: the clock was set back then.
+fn failures(open: &Open, now: Timestamp) -> Vec<(Timestamp, &WarmTask)> {
     let mut failures: Vec<_> =
-        open.warm.values().filter_map(|warm| Some((warm.stopped_at()?, warm))).collect();
+        open.warm.values().filter_map(|warm| Some((warm.stopped_at()?.min(now), warm))).collect();
     failures.sort_by_key(|(at, warm)| (*at, warm.name().clone()));
     failures
 }

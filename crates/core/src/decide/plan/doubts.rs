@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{DOUBT, DOUBTS_WITHIN, LONGEST_PAUSE, Means, Plan, Question, Taken, unadmitted};
+use crate::clock::last_done;
 use crate::id::RunnerName;
 use crate::records::hold::Held;
 use crate::records::job::{Job, JobState};
@@ -59,7 +60,7 @@ pub(super) fn doubt_jobs(open: &Open, taken: &Taken<'_>, rules: Rules<'_>, now: 
         // The longer a job has been silent, the longer is the pause between questions.
         let pause = |asked: Timestamp| (asked.duration_since(since) / 2).clamp(DOUBT, LONGEST_PAUSE);
         // An answer from before the job became doubtful does not count.
-        let asked = job.asked_at.filter(|asked| *asked >= doubted);
+        let asked = last_done(job.asked_at, now).filter(|asked| *asked >= doubted);
         let at = asked.map_or(doubted, |asked| asked + pause(asked));
         if now < at {
             plan.wake_at(at);
@@ -70,7 +71,11 @@ pub(super) fn doubt_jobs(open: &Open, taken: &Taken<'_>, rules: Rules<'_>, now: 
     if due.is_empty() {
         return;
     }
-    let lately = open.jobs.values().filter_map(|job| job.asked_at).filter(|at| now < *at + DOUBTS_WITHIN);
+    let lately = open
+        .jobs
+        .values()
+        .filter_map(|job| last_done(job.asked_at, now))
+        .filter(|at| now < *at + DOUBTS_WITHIN);
     let (mut free, mut first) = (MAX_DOUBTS, None);
     for asked in lately {
         free = free.saturating_sub(1);

@@ -9,13 +9,14 @@ use jiff::{SignedDuration, Timestamp};
 use super::launcher::Launcher;
 use super::refusal::{Blocked, HeldBy};
 use super::{DOUBT, DOUBTS_WITHIN, LONGEST_PAUSE, Plan, Question, Wait};
+use crate::clock::{has_passed, last_done};
 use crate::decide::fail::is_surely_ours;
 use crate::id::{JobId, PoolId, Repository};
 use crate::reason::{Code, Reason};
 use crate::records::job::{Failing, Job, JobStage, JobState};
 use crate::records::open::Open;
 use crate::rules::labels::Labels;
-use crate::rules::pace::{Bucket, Level};
+use crate::rules::pace::{Bucket, Level, Paces};
 use crate::rules::pool::{Pool, Scope};
 use crate::rules::settings::{OnFailure, Settings};
 pub(super) use underway::underway;
@@ -73,10 +74,10 @@ pub(super) fn fail<'a>(open: &'a Open, taken: &HashSet<JobId>, launcher: &mut La
     }
     due.sort_unstable_by_key(|unserved| (unserved.job.created_at, unserved.job.id()));
     let served = Served::of(open, taken, settings);
-    let mut slots = Slots { open, now, free: BTreeMap::new() };
+    let mut slots = Slots { open, paces: &settings.paces, now, free: BTreeMap::new() };
     // Questions that GitHub answered to no avail count for a while, so that many jobs do not use up its limit.
     let in_vain = |unserved: &&Unserved<'_>| {
-        let asked = unserved.job.asked_at.filter(|asked| now < *asked + DOUBTS_WITHIN);
+        let asked = last_done(unserved.job.asked_at, now).filter(|asked| now < *asked + DOUBTS_WITHIN);
         asked.is_some() && !is_confirmed(unserved.job, now)
     };
     let (mut questions, mut launches) = (due.iter().filter(in_vain).count(), 0);
@@ -145,7 +146,7 @@ fn advance<'a>(
 
 fn is_confirmed(job: &Job, now: Timestamp) -> bool {
     match &job.failing {
-        Some(Failing::Confirmed(at) | Failing::Reserved { at, .. }) => now < *at + CONFIRMED,
+        Some(Failing::Confirmed(at) | Failing::Reserved { at, .. }) => !has_passed(CONFIRMED, *at, now),
         _ => false,
     }
 }
@@ -189,7 +190,7 @@ fn pool_of(job: &Job, settings: &Settings) -> PoolId {
 fn ask(unserved: &Unserved<'_>, question: Question, now: Timestamp, plan: &mut Plan) -> Step {
     let pause = |asked: Timestamp| (asked.duration_since(unserved.due) / 2).clamp(DOUBT, LONGEST_PAUSE);
     // A question from before it was due was another one.
-    let asked = unserved.job.asked_at.filter(|asked| *asked >= unserved.due);
+    let asked = last_done(unserved.job.asked_at, now).filter(|asked| *asked >= unserved.due);
     if let Some(again) = asked.map(|asked| asked + pause(asked)).filter(|again| now < *again) {
         plan.wake_at(again);
         return Step::Waits;
@@ -245,13 +246,14 @@ fn held<'a>(blocked: Vec<Blocked<'a>>, settings: &Settings, now: Timestamp) -> V
 /// The runners of this kind that a repository may still get within the hour.
 struct Slots<'a> {
     open: &'a Open,
+    paces: &'a Paces,
     now: Timestamp,
     free: BTreeMap<Repository, usize>,
 }
 
 impl Slots<'_> {
     fn taken_until(&self, bucket: &Bucket) -> Option<Timestamp> {
-        self.open.levels.get(bucket).map(|Level(at)| *at).filter(|at| *at > self.now)
+        self.open.level(bucket, self.paces, self.now).map(|Level(at)| at).filter(|at| *at > self.now)
     }
 
     /// Whether there is a slot. If not, the plan is made again when there is one.

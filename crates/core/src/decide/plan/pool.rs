@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{DOUBT, Mark, Plan, Question, Retirement};
+use crate::clock::has_passed;
 use crate::id::JobId;
 use crate::reason::{Code, Reason};
 use crate::records::job::{Job, JobStage};
@@ -32,7 +33,7 @@ impl<'a> PoolLevel<'a> {
         if runner.is_supply() {
             self.supply.push(runner);
         } else if let RunnerState::Ending(Ending { served: Served::Unnamed, .. }) = &runner.state
-            && runner.stopped_at().is_some_and(|at| now < at + DOUBT)
+            && runner.stopped_at().is_some_and(|at| !has_passed(DOUBT, at, now))
         {
             self.unnamed.push(runner);
         }

@@ -4,6 +4,7 @@ mod long_queue;
 mod one_pool;
 mod probes;
 mod resting;
+mod set_back;
 mod tries;
 
 use std::slice::from_ref;

@@ -397,3 +397,17 @@ fn what_became_of_a_rerun_stands_in_the_lost_jobs_reason() {
         assert_eq!(noted.version, Version::FIRST.next());
     }
 }
+
+#[test]
+fn after_the_clock_was_set_back_a_rerun_waits_no_longer_than_its_longest_pause() {
+    let mut open = open_with([RerunRecord::Outcome(failed(7, 1)), RerunRecord::Loss(loss_at(7, 0))]);
+    learnt(&mut open, at(1));
+    let hour = SignedDuration::from_hours(1);
+    let later = the_rerun(&open).later(Some(hour), at(1));
+    assert_eq!(later.not_before, at(1) + LONGEST_WAIT, "a hold of the account says so for longer");
+    open.add_rerun(RerunRecord::Rerun(later));
+    let is_due = |now| !due(&open, now).0.is_empty();
+    assert!(!is_due(at(2)));
+    assert!(is_due(at(1) + LONGEST_WAIT));
+    assert!(is_due(at(1) - hour));
+}

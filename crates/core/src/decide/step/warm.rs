@@ -23,10 +23,8 @@ impl WarmTask {
     #[must_use]
     pub fn next(&self, now: Timestamp) -> Next<WarmStep> {
         let next = self.next_step(now);
-        match &self.retry {
-            Some(retry) if now < retry.not_before && matches!(next, Next::Now(_)) => {
-                Next::At(retry.not_before)
-            }
+        match self.retry.as_ref().and_then(|retry| retry.waits_until(now)) {
+            Some(until) if matches!(next, Next::Now(_)) => Next::At(until),
             _ => next,
         }
     }

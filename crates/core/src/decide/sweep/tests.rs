@@ -125,3 +125,36 @@ fn a_runner_that_has_been_ending_for_an_hour_is_stuck() {
     assert_eq!(stuck(&open, at(59 * MINUTE)), 0);
     assert_eq!(stuck(&open, at(10 + HOUR)), 1);
 }
+
+#[test]
+fn after_the_clock_was_set_back_a_sweep_is_due_at_once_and_its_times_move_back() {
+    let rotation = RepositoryProgress {
+        began_at: Some(at(-MINUTE)),
+        used: Some(Level(at(HOUR))),
+        ..RepositoryProgress::default()
+    };
+    let known =
+        KnownScope { scope: scope("acme/app"), seen_at: at(0), looked_at: Some(at(-MINUTE)), next_page: 1 };
+    let progress = SweepProgress {
+        began_at: Some(at(0)),
+        missing: [(TaskName::Runner(name(1, 0)), at(-MINUTE))].into(),
+        scopes: vec![known.clone()],
+        deliveries: DeliveryProgress { sight: Sight::Shown(at(0)), ..DeliveryProgress::default() },
+        repositories: rotation.clone(),
+    };
+    assert_eq!(progress.clone().moved_back(at(0)), progress);
+    assert!(is_due(&progress, true, at(-HOUR)));
+    let expected = SweepProgress {
+        began_at: Some(at(-HOUR)),
+        missing: [(TaskName::Runner(name(1, 0)), at(-HOUR - MINUTE))].into(),
+        scopes: vec![KnownScope { seen_at: at(-HOUR), looked_at: Some(at(-HOUR - MINUTE)), ..known }],
+        // The rest that GitHub asked for is not shortened.
+        repositories: RepositoryProgress {
+            began_at: Some(at(-HOUR - MINUTE)),
+            used: Some(Level(at(0))),
+            ..rotation
+        },
+        ..progress.clone()
+    };
+    assert_eq!(progress.moved_back(at(-HOUR)), expected);
+}

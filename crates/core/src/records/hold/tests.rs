@@ -111,3 +111,20 @@ fn a_hold_begins_when_it_holds_launches_back_and_not_when_it_is_suspected() {
     assert_eq!((suspected.is_effective(), held.is_effective()), (false, true));
     assert_eq!((held.since, fail(Some(&held), 400).since), (at(200), at(200)));
 }
+
+#[test]
+fn after_the_clock_was_set_back_a_hold_begins_again_and_is_not_shortened() {
+    let account = Account::parse("acme").unwrap();
+    let hold = Hold::throttled(None, account.clone(), "retry-after", at(0), at(3600));
+    assert_eq!(hold.moved_back(at(0)), None);
+    assert_eq!(hold.moved_back(at(7200)), None);
+    let moved = hold.moved_back(at(-3600)).unwrap();
+    assert_eq!((moved.since, moved.latest, moved.not_before), (at(-3600), at(-3600), at(0)));
+    assert_eq!(moved.moved_back(at(-3600)), None);
+    // Its account's bucket is empty for as long.
+    let holds = BTreeMap::from([(hold.held.clone(), hold)]);
+    let rests = |bucket: &Bucket, now| rests_until(&holds, bucket, now);
+    assert_eq!(rests(&Bucket::GitHub(account.clone()), at(60)), Some(at(3600)));
+    assert_eq!(rests(&Bucket::GitHub(account), at(-3600)), Some(at(0)));
+    assert_eq!(rests(&Bucket::Fargate(Market::Spot), at(60)), None);
+}

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use ecsrunner_core::id::{Organization, RunnerGroupId};
 use ecsrunner_core::reason::Code;
 use ecsrunner_core::records::change::Change;
@@ -84,21 +86,21 @@ fn what_an_effect_learnt_during_a_read_is_laid_over_what_was_read() {
     let hold = Hold::throttled(None, account.clone(), "retry-after", at(10), at(60));
     cache.add_hold(hold.clone(), at(10));
     let mut open = Open::default();
-    cache.refresh(&mut open, at(9));
+    cache.refresh(&mut open, &Paces::default(), at(9), at(9));
     assert_eq!(open.holds.get(&held), Some(&hold), "the read began before");
     cache.remove_hold(&held, at(20));
     let mut open = Open::default();
     open.add_hold(hold.clone());
-    cache.refresh(&mut open, at(19));
+    cache.refresh(&mut open, &Paces::default(), at(19), at(19));
     assert!(open.holds.is_empty(), "it was ended during the read");
     let mut open = Open::default();
     open.add_hold(hold.clone());
-    cache.refresh(&mut open, at(30));
+    cache.refresh(&mut open, &Paces::default(), at(30), at(30));
     assert_eq!(open.holds.len(), 1, "another process has written it since");
     cache.add_hold(hold.clone(), at(31));
     cache.written(&held, false, at(31));
     let mut open = Open::default();
-    cache.refresh(&mut open, at(100));
+    cache.refresh(&mut open, &Paces::default(), at(100), at(100));
     assert_eq!(open.holds.len(), 1, "it could not be written");
 }
 
@@ -110,11 +112,11 @@ fn a_hold_that_could_not_be_written_is_forgotten_once_a_round_has_released_it() 
     cache.add_hold(hold.clone(), at(10));
     cache.written(&hold.held, false, at(10));
     let mut open = Open::default();
-    cache.refresh(&mut open, at(100_000));
+    cache.refresh(&mut open, &Paces::default(), at(100_000), at(100_000));
     assert_eq!(open.holds.len(), 1);
     cache.learn(&[Change::Released(hold.held.clone())]);
     let mut open = Open::default();
-    cache.refresh(&mut open, at(100_001));
+    cache.refresh(&mut open, &Paces::default(), at(100_001), at(100_001));
     assert!(open.holds.is_empty(), "each round would release it again");
 }
 
@@ -161,7 +163,7 @@ fn a_runner_of_an_organization_is_told_no_rerun_and_one_of_a_repository_its_own(
         ..Open::default()
     };
     let cache = Cache::default();
-    cache.refresh(&mut open, at(0));
+    cache.refresh(&mut open, &Paces::default(), at(0), at(0));
     let told = |scope: &Scope| -> Vec<u64> {
         cache.reruns_for(scope).into_iter().map(|again| again.run.get()).collect()
     };
@@ -169,4 +171,22 @@ fn a_runner_of_an_organization_is_told_no_rerun_and_one_of_a_repository_its_own(
     // GitHub may give it a job of any repository, and that can read what its runner was told.
     let organization = Organization::parse("acme").unwrap();
     assert_eq!(told(&Scope::Organization { organization, group: RunnerGroupId::new(1) }), [0; 0]);
+}
+
+#[test]
+fn after_the_clock_was_set_back_nothing_of_before_is_laid_over_what_was_read() {
+    let cache = Cache::default();
+    let (bucket, paces) = (Bucket::Fargate(Market::OnDemand), Paces::default());
+    cache.set_level(&bucket, Some(Level(at(3600))));
+    let account = Repository::parse("acme/app").map(|app| Scope::Repository(app).owner()).unwrap();
+    cache.add_hold(Hold::throttled(None, account, "retry-after", at(3600), at(3660)), at(3600));
+    assert_eq!(cache.believed_level(&bucket, &paces, at(0)), None);
+    let mut open = Open::default();
+    open.levels.insert(bucket.clone(), Level(at(2)));
+    cache.refresh(&mut open, &paces, at(0), at(0));
+    assert_eq!(open.levels, HashMap::from([(bucket.clone(), Level(at(2)))]), "the lower level is of now");
+    assert!(open.holds.is_empty(), "the write that was under way has landed");
+    cache.throttled(Market::OnDemand, Duration::from_secs(2), at(3600), at(3600));
+    assert_eq!(cache.launch_rests_until(Market::OnDemand, at(3600)), Some(at(3602)));
+    assert_eq!(cache.launch_rests_until(Market::OnDemand, at(0)), None);
 }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use ecsrunner_core::clock::{end_of_wait, has_passed};
 use ecsrunner_core::rules::cost::Market;
 use jiff::{SignedDuration, Timestamp};
 
@@ -34,8 +35,13 @@ struct Rest {
 
 impl Rest {
     fn over_at(&self, now: Timestamp) -> Option<Timestamp> {
-        let is_tried = self.tried_at.is_some_and(|at| now < at + TRY_LIMIT);
-        if now < self.until { Some(self.until) } else { is_tried.then(|| now + LOOK) }
+        let is_tried = self.tried_at.is_some_and(|at| !has_passed(TRY_LIMIT, at, now));
+        let until = self.ends_at(now);
+        if now < until { Some(until) } else { is_tried.then(|| now + LOOK) }
+    }
+
+    fn ends_at(&self, now: Timestamp) -> Timestamp {
+        end_of_wait(self.until, self.lasted, now)
     }
 }
 
@@ -43,7 +49,7 @@ impl Rests {
     fn begin(&mut self, market: Market, least: Duration, asked_at: Timestamp, now: Timestamp) -> Timestamp {
         let before = self.rests.get(&market).copied();
         // Launches that were asked for together are throttled together.
-        if let Some(rest) = before.filter(|rest| asked_at < rest.until) {
+        if let Some(rest) = before.filter(|rest| asked_at < rest.ends_at(now)) {
             return rest.until;
         }
         let least = SignedDuration::try_from(least).unwrap_or(LONGEST_REST);

@@ -33,6 +33,16 @@ async fn a_dispatcher_that_lost_its_lease_writes_nothing() {
 }
 
 #[tokio::test]
+async fn a_lease_that_would_last_longer_than_any_is_of_before_the_clock_was_set_back() {
+    let fixture = Fixture::new().await;
+    let store = &fixture.store;
+    let first = store.take(&request(1), at(0), TERM).await.unwrap().unwrap().epoch;
+    assert_eq!(store.take(&request(2), at(-1), TERM).await.unwrap(), None, "clocks may differ a little");
+    let second = store.take(&request(2), at(-3600), TERM).await.unwrap();
+    assert!(second.is_some_and(|second| second.epoch > first));
+}
+
+#[tokio::test]
 async fn a_lease_is_not_released_over_a_kick_that_was_not_seen() {
     let fixture = Fixture::new().await;
     let store = &fixture.store;

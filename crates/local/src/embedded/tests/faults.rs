@@ -167,3 +167,38 @@ async fn a_draw_whose_answer_was_lost_counts_once_and_for_whom_it_was() {
     let again = store.set_level(&bucket, Some(Level(at(10))), Level(at(20))).await.unwrap();
     assert_eq!(again, LevelSet::Found(Some(Level(at(20)))), "another caller's change is not its own");
 }
+
+/// What is logged.
+#[derive(Clone, Default)]
+struct Logged(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Logged {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_sdk_logs_nothing_of_its_own_about_a_fault_of_the_embedded_database() {
+    let fixture = Fixture::new().await;
+    let (store, faults) = faulty(&fixture);
+    let logged = Logged::default();
+    let writer = logged.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _until_the_end = tracing::subscriber::set_default(subscriber);
+    faults.lose_answer.store(true, Ordering::Relaxed);
+    store.kick().await.unwrap();
+    faults.lose_answer.store(true, Ordering::Relaxed);
+    let task = runner().task().unwrap().clone();
+    assert!(store.revoke(&task, TaskRole::Plain).await.is_err());
+    assert_eq!(String::from_utf8_lossy(&logged.0.lock().unwrap()), "");
+}

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use ecsrunner_aws::store::{Answer, Transport};
 use ecsrunner_core::records::rerun::{Loss, Outcome, RerunId, RerunRecord};
+use ecsrunner_engine::ports::store::{History, Page};
 
 use super::*;
 
@@ -73,4 +74,22 @@ async fn a_loss_that_is_written_while_the_open_records_are_read_is_seen_with_its
     assert_eq!(open.runners.values().next(), Some(&stopped));
     assert!(open.reruns.contains_key(&loss.key()), "{:?}", open.reruns);
     assert_eq!(open.reruns.len(), 2);
+}
+
+#[tokio::test]
+async fn a_cursor_that_no_page_gave_is_a_callers_mistake_and_a_record_of_a_newer_release_is_none() {
+    let fixture = Fixture::new().await;
+    // No base64, and another JSON.
+    for after in ["given out by none", "e30"] {
+        let page = Page { limit: 9, after: Some(after.to_owned()), ..Page::default() };
+        let refused = fixture.store.jobs(&page).await;
+        assert!(matches!(refused, Err(StoreError::Cursor { .. })), "{refused:?}");
+    }
+    fixture.put(
+        &json!({"pk": {"S": "job#7"}, "sk": {"S": "ended"}, "s": {"N": "99"}, "v": {"N": "1"}, "d": {"S": "{}"}}),
+    );
+    let refused = fixture.store.job(JobId::new(7)).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Refused { .. }), "{refused:?}");
+    let words = ecsrunner_engine::chain(&refused);
+    assert!(words.contains("schema 99"), "{words}");
 }

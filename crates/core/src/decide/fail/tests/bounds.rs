@@ -82,3 +82,20 @@ fn a_runner_that_fails_jobs_is_of_the_smallest_class_whose_runners_start() {
     assert_eq!(class_while(None), "small");
     assert_eq!(class_while(Some(held::since(0, small, Fault::ImagePull))), "large");
 }
+
+#[test]
+fn after_the_clock_was_set_back_no_slot_is_taken_and_no_confirmation_counts() {
+    let sure = confirmed(&refused(), 15);
+    let mut open = Open::of([sure.clone()], []);
+    for bucket in Bucket::failures(&Repository::parse("acme/app").unwrap()) {
+        open.levels.insert(bucket, Level(at(76)));
+    }
+    assert_eq!(planned(&open, &settings(), 16).launches.len(), 0);
+    for bucket in Bucket::failures(&Repository::parse("acme/app").unwrap()) {
+        open.levels.insert(bucket, Level(at(16 + 120)));
+    }
+    assert_eq!(planned(&open, &settings(), 16).launches.len(), 1);
+    let ahead = Open::of([confirmed(&refused(), 75)], []);
+    let plan = planned(&ahead, &settings(), 16);
+    assert_eq!((plan.launches.len(), plan.questions.len()), (0, 1));
+}

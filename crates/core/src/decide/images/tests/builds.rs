@@ -138,3 +138,23 @@ fn without_an_answer_from_github_the_first_build_takes_the_newest_by_name() {
     level.learn(&[ImageAnswer::Newest { arch: Arch::X64, newest: None }], 0);
     assert_eq!(level.tasks(1), ["start 1-abc-latest-1 (missing)"]);
 }
+
+#[test]
+fn after_the_clock_was_set_back_a_failed_builds_pause_begins_again_and_github_is_asked_at_once() {
+    let mut level = Level::new();
+    level.newest("2.337.0", -DAY, 0);
+    level.fail_build(0);
+    assert_eq!(level.tasks(MINUTE), [""; 0]);
+    let now = -2 * HOUR;
+    level.learn(&[], now);
+    assert_eq!(level.tasks(now), ["ask"]);
+    level.newest("2.337.0", -DAY, now);
+    level.learn(&[], now + 4 * MINUTE);
+    assert_eq!(level.image().builds, 1, "five minutes, as after each first failure");
+    level.learn(&[], now + 5 * MINUTE);
+    assert_eq!(level.image().builds, 2);
+    // A task without a result is tried again.
+    level.learn(&[ImageAnswer::Nothing { arch: Arch::X64, words: None }], now + 5 * MINUTE);
+    assert_eq!(level.tasks(now + 5 * MINUTE), [""; 0]);
+    assert_eq!(level.tasks(now - HOUR), ["start 1-abc-2.337.0-2 (missing)", "ask"]);
+}

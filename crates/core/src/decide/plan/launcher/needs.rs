@@ -143,7 +143,7 @@ impl<'a> Launcher<'a> {
     ) -> Result<(), Refusal> {
         for bucket in buckets {
             let (rate, owed) = (self.rate(bucket), self.owed.get(bucket).copied().unwrap_or(0));
-            let level = self.open.levels.get(bucket).copied();
+            let level = self.open.level(bucket, &self.rules.settings.paces, self.now);
             if owed >= rate.within(level, self.now, self.means.ahead) {
                 let next_at = rate.next_at(Some(rate.take(level, owed, self.now)), self.now);
                 plan.wake_at((next_at - self.means.ahead).max(self.now + PACE_PAUSE));
