@@ -11,7 +11,7 @@ use crate::steps::{Done, Steps, say};
 use crate::tools::{cargo, is_there, succeed};
 use crate::{
     chain, conformance, dependencies, documents, fuzz, image, page, portability, runner, samples, template,
-    terraform, traces, workflows,
+    terraform, traces, words, workflows,
 };
 
 /// Runs all steps, or the named ones.
@@ -56,6 +56,7 @@ fn check_sources(root: &Path, steps: &mut Steps) {
         run_cargo(root, &[&["clippy", "--package", "ecsrunner"][..], &strict].concat())
     });
     steps.run("documents", || documents::check(root));
+    steps.run("words", || words::check(root));
     steps.run("dependencies", || dependencies::check(root));
     steps.run("portability", || portability::check(root));
     steps.run("advisories", || dependencies::check_advisories(root));
