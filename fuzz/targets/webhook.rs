@@ -16,7 +16,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|body: &[u8]| {
     let now = Timestamp::from_second(1_796_000_000).expect("a time");
-    // Nobody but GitHub knows the secret.
+    // Only GitHub knows the secret.
     let signature = std::str::from_utf8(body).ok();
     assert!(verify(&["secret"], body, signature).is_err());
     if let Some(detail) = signature {

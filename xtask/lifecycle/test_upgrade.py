@@ -79,7 +79,7 @@ class Upgrade(unittest.TestCase):
         self.assertNotEqual(created, set())
         self.assertEqual(created & before, set())
 
-    def test_what_holds_data_or_an_address_is_untouched_but_for_its_tags_and_indexes(self):
+    def test_what_holds_data_or_an_address_is_untouched_except_its_tags_and_indexes(self):
         may_differ = {"tags", "tags_all", "global_secondary_index"}
         kinds = {"aws_api_gateway_rest_api", "aws_dynamodb_table", "aws_secretsmanager_secret", "aws_sqs_queue", "aws_kms_key", "aws_vpc"}
         seen = set()

@@ -5,6 +5,7 @@
 //! Lists that come from the code (reasons, variables, keys) are checked by
 //! `crates/core/tests/docs.rs` and `crates/cli/tests/documented.rs`.
 
+mod citations;
 mod requirements;
 
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 
 use crate::steps::{Done, say};
+use citations::Tests;
 
 /// The limit of the README's lines.
 const README_LINES: usize = 150;
@@ -25,18 +27,16 @@ struct Document {
 
 pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     let documents = read(root)?;
-    let tests = tests(root)?;
+    let tests = Tests::find(root)?;
     let mut faults = Vec::new();
     let mut cited = 0;
     for document in &documents {
         let file = document.path.strip_prefix(root)?.display().to_string();
         faults
             .extend(dead_links(document).map(|link| format!("{file}: the target of {link} does not exist")));
-        for (name, test) in citations(&document.text) {
+        for (name, test) in tests.citations(&document.text) {
             cited += 1;
-            if !tests.iter().any(|(krate, found)| *krate == name && *found == last(test)) {
-                faults.push(format!("{file}: the test `{name}: {test}` does not exist"));
-            }
+            faults.extend(tests.wrong(name, test).map(|wrong| format!("{file}: {wrong}")));
         }
     }
     faults.extend(unmapped(root)?);
@@ -96,65 +96,6 @@ fn dead_links(document: &Document) -> impl Iterator<Item = &str> {
         .filter(move |target| !dir.join(target.split('#').next().unwrap_or(target)).exists())
 }
 
-/// Tests are cited as `` `crate: path::to::test` ``.
-fn citations(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    const CRATES: [&str; 14] = [
-        "core", "api", "engine", "github", "aws", "lambda", "local", "agent", "world", "demo", "sim", "cli",
-        "fixtures", "xtask",
-    ];
-    let quoted = text.split('`').skip(1).step_by(2);
-    quoted.filter_map(|words| words.split_once(": ")).filter(|(name, _)| CRATES.contains(name))
-}
-
-fn last(path: &str) -> &str {
-    path.rsplit("::").next().unwrap_or(path)
-}
-
-/// The name of each test with its crate.
-fn tests(root: &Path) -> anyhow::Result<Vec<(String, String)>> {
-    let mut found = Vec::new();
-    let crates =
-        entries(&root.join("crates"))?.into_iter().chain([root.join("fixtures"), root.join("xtask")]);
-    for dir in crates {
-        let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        for part in ["src", "tests"] {
-            tests_below(&dir.join(part), &name, &mut found)?;
-        }
-    }
-    Ok(found)
-}
-
-fn tests_below(dir: &Path, name: &str, found: &mut Vec<(String, String)>) -> anyhow::Result<()> {
-    if !dir.exists() {
-        return Ok(());
-    }
-    for path in entries(dir)? {
-        if path.is_dir() {
-            tests_below(&path, name, found)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = fs::read_to_string(&path)?;
-            found.extend(tests_in(&text).map(|test| (name.to_owned(), test.to_owned())));
-        }
-    }
-    Ok(())
-}
-
-/// Finds functions with a test attribute, and the parts of the chain.
-fn tests_in(text: &str) -> impl Iterator<Item = &str> {
-    let mut is_test = false;
-    text.lines().map(str::trim).filter_map(move |line| {
-        if line == "#[test]" || line.starts_with("#[tokio::test") {
-            is_test = true;
-            return None;
-        }
-        if let Some(part) = line.strip_prefix("pub(crate) async fn ") {
-            return part.strip_suffix("(chain: &Chain) {");
-        }
-        let function = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ")?;
-        std::mem::take(&mut is_test).then(|| function.split('(').next().unwrap_or(function))
-    })
-}
-
 /// Finds code directories that ARCHITECTURE.md does not list, and listed ones that do not exist.
 fn unmapped(root: &Path) -> anyhow::Result<Vec<String>> {
     let map = fs::read_to_string(root.join("ARCHITECTURE.md")).context("cannot read ARCHITECTURE.md")?;
@@ -209,19 +150,6 @@ mod tests {
                         [target.'cfg(unix)'.dependencies]\necsrunner-core.workspace = true\n\n\
                         [dev-dependencies]\necsrunner-sim.workspace = true\n";
         assert_eq!(dependencies(manifest), told[0].1);
-    }
-
-    #[test]
-    fn tests_are_found_and_other_functions_are_not() {
-        let text = "#[test]\nfn one() {\n#[tokio::test]\n#[expect(x)]\nasync fn two() {\nfn three() {\n\
-                    pub(crate) async fn four(chain: &Chain) {\npub(crate) async fn five() {\n";
-        assert_eq!(tests_in(text).collect::<Vec<_>>(), ["one", "two", "four"]);
-    }
-
-    #[test]
-    fn citations_name_a_crate_and_a_test() {
-        let text = "as `core: plan::tests::one` says, and `key: value` and `code` do not";
-        assert_eq!(citations(text).collect::<Vec<_>>(), [("core", "plan::tests::one")]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod traces;
 mod npm;
 mod pypi;
 mod documents;
+mod words;
 mod dependencies;
 mod errors;
 mod portability;
@@ -37,9 +38,9 @@ use tools::root;
 const USAGE: &str = "\
 usage: cargo xtask TASK
 
-  check          the fast part of `test`, before each commit: formatting, lints, documents, dependencies,
+  check          the fast part of `test`, before each commit: formatting, lints, documents, words, dependencies,
                  portability, errors, and the tests of core, engine, github and xtask
-  test [STEP …]  every check, or the named steps: formatting, lints, documents, dependencies, portability
+  test [STEP …]  every check, or the named steps: formatting, lints, documents, words, dependencies, portability
                  (the operator's commands have nothing that only Unix has), errors (are logged with their cause),
                  advisories, tests, `tests of the
                  default build`, fuzz (30 s for each target), samples (GitHub's webhooks), template (of API

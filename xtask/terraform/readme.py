@@ -42,7 +42,7 @@ def check(readme: str, variables: str, outputs: str) -> list[str]:
 def idle_costs(readme: str, first: str, alarms: str, metrics: str) -> list[str]:
     """Counts what the costs of an idle month are made of: the module's alarms, and the metrics of docs/metrics.md."""
     amounts = {row[0]: (row[1], row[-1].strip("*")) for row in rows(readme, "What an idle month costs")}
-    # The map's entries, and the alarms beside it, each of which is one.
+    # The map's entries, and the alarms beside it, which count one each.
     each = re.search(r"^  alarms = {$(.*?)^  }$", alarms, re.MULTILINE | re.DOTALL)[1]
     count = len(re.findall(r"^    [a-z-]+ = {$", each, re.MULTILINE)) + len(blocks(alarms, 'resource "aws_cloudwatch_metric_alarm"')) - 1
     kinds = re.findall(r"^\| `\w+` \| (\w+) \| (.*) \|$", metrics, re.MULTILINE)

@@ -3,6 +3,9 @@
 //!
 //! There is one thread with one `poll`. Deadlines use a monotonic clock.
 
+mod limits;
+mod output;
+
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::time::Instant;
@@ -13,14 +16,14 @@ use nix::unistd::Pid;
 use secrecy::SecretString;
 
 use crate::agent_dir::{AgentDir, HookCommands, Rules, Verdict};
-use crate::config::{Limits, Supervision};
+use crate::config::Supervision;
 use crate::ending::{Cause, Ending};
 use crate::engine::Engine;
 use crate::gauge::Gauge;
 use crate::judge::ListenerEnd;
 use crate::keepers::Keepers;
 use crate::life::{Life, Step};
-use crate::lines::{Hint, Hints};
+use crate::lines::Hints;
 use crate::listener::{self, Account, Containers, Listener};
 use crate::log::Log;
 use crate::network::Network;
@@ -35,10 +38,6 @@ use crate::watch::Watch;
 use crate::words::Words;
 
 const MAX_RETRIES: u32 = 10;
-/// How much of a listener's output is read after its end.
-const REST_LIMIT_BYTES: usize = 4 * 1024 * 1024;
-/// How many characters of a job's name are logged.
-const NAME_CHARS: usize = 300;
 
 /// Runs the listener to its end, and starts it again after a retryable exit.
 pub(crate) fn supervise(
@@ -297,66 +296,6 @@ impl<W: Write> Supervisor<'_, W> {
         }
     }
 
-    /// The watch over a job that runs and is not being ended.
-    fn watching(&self) -> Option<&Watch> {
-        match (&self.stop, &self.phase) {
-            (None, Phase::Running { .. }) => self.watch.as_ref(),
-            _ => None,
-        }
-    }
-
-    /// Ends the listener if it no longer attends to its job.
-    fn look(&mut self, listener: &Listener) {
-        let now = Instant::now();
-        if self.watching().is_some_and(|watch| now >= watch.next_at())
-            && let Some(watch) = &mut self.watch
-            && watch.looked(now, processes::attends(listener.pid))
-        {
-            self.interrupt(listener, Cause::Unattended);
-        }
-    }
-
-    /// The next deadline, and the cause if the listener is to be stopped then.
-    fn deadline(&self) -> (Instant, Option<Cause>) {
-        let limits: &Limits = &self.config.limits;
-        match (&self.stop, &self.phase) {
-            (Some(stop), _) => (stop.deadline(), None),
-            (None, Phase::Running { since }) if self.verdict.is_none() && limits.hook < limits.job => {
-                (*since + limits.hook, Some(Cause::HookLimit))
-            }
-            (None, Phase::Running { since }) => (*since + limits.job, Some(Cause::JobLimit)),
-            (None, Phase::Completed { since, .. }) => (*since + limits.exit, Some(Cause::ExitLimit)),
-            (None, Phase::Starting | Phase::Listening) => self.start_deadline(),
-        }
-    }
-
-    /// When a listener without a job is stopped. A restart does not extend this.
-    fn start_deadline(&self) -> (Instant, Option<Cause>) {
-        let limits = &self.config.limits;
-        match self.listening {
-            Some(listening) => (listening + limits.idle, Some(Cause::IdleLimit)),
-            None => (self.started + limits.connect, Some(Cause::ConnectLimit)),
-        }
-    }
-
-    /// Acts if the deadline has passed. Returns whether a killed listener is given up.
-    fn on_time(&mut self, listener: &Listener) -> bool {
-        let (deadline, cause) = self.deadline();
-        if Instant::now() < deadline {
-            return false;
-        }
-        match (cause, &self.stop) {
-            // Without a worker the job has not begun, so the hook is not to blame.
-            (Some(Cause::HookLimit), _) if !processes::has_child(listener.pid) => {
-                self.interrupt(listener, Cause::NoWorker);
-            }
-            (Some(cause), _) => self.interrupt(listener, cause),
-            (None, Some(stop)) if stop.is_killed() => return true,
-            (None, _) => self.kill(listener),
-        }
-        false
-    }
-
     /// Interrupts the listener at the first signal and kills it at the second.
     fn on_signal(&mut self, listener: &Listener) {
         self.signals_seen += 1;
@@ -418,83 +357,5 @@ impl<W: Write> Supervisor<'_, W> {
             processes::kill_descendants(keeper);
             stop.killed();
         }
-    }
-
-    fn read(&mut self, outputs: &mut Outputs) -> usize {
-        let (mut said, mut complained) = (Vec::new(), Vec::new());
-        let read = outputs.stdout.read(|line| {
-            self.log.pass(line.bytes);
-            said.extend(line.text());
-        });
-        let complaints = outputs.stderr.read(|line| {
-            self.log.pass(line.bytes);
-            complained.extend(line.text());
-        });
-        // Stdout is processed first, because it shows whether a job has begun.
-        said.iter().for_each(|line| self.on_line(line));
-        complained.iter().for_each(|line| self.hear(line, true));
-        read + complaints
-    }
-
-    /// Reads what the pipes hold now. Does not wait for processes that still write.
-    fn read_rest(&mut self, outputs: &mut Outputs) {
-        let mut total = 0;
-        while total < REST_LIMIT_BYTES {
-            match self.read(outputs) {
-                0 => break,
-                read => total += read,
-            }
-        }
-    }
-
-    fn on_line(&mut self, line: &str) {
-        if self.phase == Phase::Starting {
-            self.life.hear(line);
-        }
-        match self.hints.read(line) {
-            Some(hint) => self.on_hint(&hint),
-            None => self.hear(line, false),
-        }
-    }
-
-    /// Ignores lines during a job, since the job can print the listener's messages.
-    fn hear(&mut self, line: &str, is_error: bool) {
-        if !self.phase.job_seen() {
-            self.words.hear(line, is_error);
-        }
-    }
-
-    fn on_hint(&mut self, hint: &Hint) {
-        let now = Instant::now();
-        let Some(next) = self.phase.after(hint, now) else { return };
-        match hint {
-            Hint::Listening => {
-                self.life.reached(Step::SessionMade);
-                self.log.info("listening for jobs", &[]);
-                self.words.connected();
-            }
-            Hint::Running { job } => {
-                self.life.reached(Step::JobAcquired);
-                if let Some(gauge) = &mut self.gauge {
-                    gauge.begin(now);
-                }
-                let shown: String = job.chars().take(NAME_CHARS).collect();
-                self.log.info("job running", &[("job", &shown)]);
-                if let Err(error) = self.dir.write_job(job) {
-                    self.log.warn("job name not written", &[("reason", &error.to_string())]);
-                }
-            }
-            // This is only a hint: GitHub may show another result.
-            Hint::Completed { result } => {
-                self.life.reached(Step::JobEnded);
-                self.measure();
-                self.log.info(
-                    "job ended",
-                    &[("listener_result", result), ("hook_checked_in", &self.verdict.is_some())],
-                );
-            }
-        }
-        self.listening.get_or_insert(now);
-        self.phase = next;
     }
 }

@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct ClassView {
     pub name: String,
+    /// CPU units; 1024 are one vCPU.
     pub cpu: u32,
+    /// Memory in MiB.
     pub memory: u32,
     pub ephemeral_storage_gib: u32,
     pub arch: Arch,

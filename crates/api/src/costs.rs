@@ -50,7 +50,7 @@ pub struct CostRow {
     /// Jobs that cannot be compared.
     #[serde(default)]
     pub uncompared_jobs: u64,
-    /// Those of them of which nothing says when they began.
+    /// Those of them whose beginning is not known.
     #[serde(default)]
     pub untimed_jobs: u64,
     /// Those of them for which GitHub hosts no machine with as many CPUs and as much memory. The cost of the rest is unknown.

@@ -26,7 +26,7 @@ pub struct RightSizeRow {
     pub runs: u64,
     /// Runs that ran out of memory. Not all of them were measured.
     pub out_of_memory: u64,
-    /// CPUs that were busy on average.
+    /// CPUs that were busy on average: 1.0 is one vCPU.
     pub cpus: Option<Spread>,
     /// Memory without the file cache that the kernel would drop first.
     pub memory_bytes: Option<Spread>,
@@ -40,10 +40,12 @@ pub struct RightSizeRow {
     pub advice: Advice,
 }
 
-/// Two percentiles of a value, each one that was measured.
+/// Two percentiles of a value, each one that was measured, in the unit of the field that has them.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Spread {
+    /// The median.
     pub p50: f64,
+    /// The 95th percentile.
     pub p95: f64,
 }
 

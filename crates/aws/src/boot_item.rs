@@ -36,8 +36,12 @@ struct Value {
     text: Option<String>,
 }
 
-/// Reads the reply. Errors of the JSON parser that could quote the secret are not
-/// passed on.
+/// Reads the reply to a `DeleteItem`. Returns `None` if the table had no such item.
+///
+/// # Errors
+///
+/// The reply is not that of a `DeleteItem`, or an attribute is missing or malformed. Errors of the JSON parser that could
+/// quote the secret are not passed on.
 pub fn read(reply: &[u8]) -> Result<Option<Taken>, BootItemError> {
     let unreadable = BootItemError;
     let reply: Reply = serde_json::from_slice(reply)

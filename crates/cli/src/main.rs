@@ -47,7 +47,7 @@ fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    output::heed(arguments.talk);
+    output::apply(arguments.talk);
     let result = match arguments.command {
         #[cfg(target_os = "linux")]
         Command::Demo(arguments) => {

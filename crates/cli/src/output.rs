@@ -185,13 +185,13 @@ pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
 /// The output flags, set once at the start.
 static TALK: OnceLock<TalkArguments> = OnceLock::new();
 
-/// Returns the output flags, or the defaults before [`heed`].
+/// Returns the output flags, or the defaults before [`apply`].
 pub(crate) fn talk() -> TalkArguments {
     TALK.get().copied().unwrap_or_default()
 }
 
 /// Stores and applies the output flags. Only the first call has an effect on [`talk`].
-pub(crate) fn heed(talk: TalkArguments) {
+pub(crate) fn apply(talk: TalkArguments) {
     let _the_first = TALK.set(talk);
     if talk.no_color {
         anstream::ColorChoice::Never.write_global();

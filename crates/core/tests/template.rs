@@ -177,11 +177,10 @@ impl Drop for Named<'_> {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "says why nothing was checked, and how much was")]
+#[expect(clippy::print_stderr, reason = "says how much was checked")]
 fn whatever_is_sent_arrives_as_it_was_and_nothing_of_it_stands_in_the_clear() {
     let Ok(file) = std::env::var(FILE) else {
-        eprintln!("skipped: {FILE} is not set; `cargo xtask test` sets it");
-        return;
+        return ecsrunner_skip::left_to("template");
     };
     let text = fs::read_to_string(file).unwrap();
     let cases: Vec<Case> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

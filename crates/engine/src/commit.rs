@@ -18,7 +18,7 @@ use crate::ports::Clock;
 use crate::ports::store::{BootPut, Store, StoreError, Transaction};
 use crate::{Engine, Ruleset, World};
 
-/// The most records in one transaction. DynamoDB takes 100 items, one of which is the lease.
+/// The most records in one transaction. DynamoDB takes 100 items, and the lease is one of them.
 pub(crate) const BATCH: usize = 90;
 /// How often an event is decided again after a conflict.
 const EVENT_TRIES: u32 = 16;

@@ -127,7 +127,7 @@ metrics! {
     RunnerVersionDaysLeft: Level = "days until GitHub refuses the oldest runner of the images that are built here: 30 after the release of a newer one; nothing before that";
     SweepBehind: Level = "seconds since the earliest webhook delivery that the sweep still has to read";
     TracesDropped: Count = "jobs whose trace was not exported: the endpoint refused it, or did not take it within two seconds";
-    BudgetsSpent: Level = "budgets of which the whole limit is spent, by the day and by the month; only sent while there are budgets";
+    BudgetsSpent: Level = "budgets whose whole limit is spent, by the day and by the month; only sent while there are budgets";
     RecordsUnreadable: Level = "open records that cannot be read and are set aside";
 }
 

@@ -159,7 +159,7 @@ impl Relay {
     async fn carry(&self, asker: Asker, call: &Call) -> Result<Option<Reply>, Fault> {
         if call.method != Method::GET {
             return Err(Fault::credentials(format!(
-                "{} changes something at GitHub, which a deployment does for nobody",
+                "{} changes something at GitHub, which no deployment does for the command line",
                 call.name()
             )));
         }

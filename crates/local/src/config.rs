@@ -54,7 +54,7 @@ pub struct Config {
     pub(crate) docker: DockerEntry,
     /// The network namespaces of tasks.
     pub(crate) network: NetworkEntry,
-    /// Names of hosts under which the API may be reached, besides this machine's own.
+    /// Names of hosts under which the API may be reached, in addition to this machine's own.
     pub hosts: Vec<String>,
     /// Files with secrets that every user of this machine can read.
     pub exposed: Vec<PathBuf>,

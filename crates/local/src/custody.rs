@@ -177,7 +177,7 @@ mod tests {
         assert!(matches!(checked(&dir), Err(Untrusted::Kind { expected: "file", .. })));
         fs::remove_file(dir.join("task-keys")).unwrap();
         if !geteuid().is_root() {
-            return;
+            return ecsrunner_skip::skip("only root can give a file to another user");
         }
         for path in [&dir.join("tasks"), &dir, &above] {
             chown(path, Some(1_900_000_001), None).unwrap();

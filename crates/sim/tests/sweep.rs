@@ -243,7 +243,7 @@ fn a_stray_registration_is_deleted_and_a_busy_or_foreign_one_is_not() {
         register(&simulation, 101, LONG_AGO, false);
         register(&simulation, 102, &LONG_AGO.replace("0001", "0002"), true);
         register(&simulation, 103, &LONG_AGO.replace("-sim-", "-other-"), false);
-        register(&simulation, 104, "somebody's runner", false);
+        register(&simulation, 104, "someone's runner", false);
         assert_eq!(sweep(&mut simulation).await.deleted_registrations, 1);
         let left: Vec<u64> = simulation.shared().lock().hub.runners.keys().map(|id| id.get()).collect();
         assert_eq!(left, [102, 103, 104]);

@@ -1,4 +1,4 @@
-// The jobs and runners that this page knows, with an index of which belong together. No document, no server.
+// The jobs and runners that this page knows, with an index of those that belong together. No document, no server.
 
 import { Job } from './job.js';
 import { Runner } from './runner.js';

@@ -17,7 +17,7 @@ const OBSTACLES = {
 const isLength = (value) => typeof value === 'number' && value >= 0;
 
 /**
- * The parts of a wait that took time, as pairs of words and milliseconds, and the time of which nothing is known. Empty
+ * The parts of a wait that took time, as pairs of words and milliseconds, and the time that is not explained. Empty
  * where the API gives no wait.
  */
 export function waitParts(wait) {

@@ -49,7 +49,7 @@ pub struct Poller {
 #[derive(Clone, Debug)]
 enum Told {
     Change(EventView),
-    /// The records could not be read. Who connects again is told why.
+    /// The records could not be read. A client that connects again is told why.
     End,
 }
 

@@ -122,7 +122,7 @@ impl Triggers {
         self.events.iter().map(|trigger| trigger.event.as_str()).chain(call).collect()
     }
 
-    /// Returns the activity type of an event of which nothing else is known: the first that starts the workflow. `None` if
+    /// Returns the activity type of an event, if nothing else is known of it: the first that starts the workflow. `None` if
     /// the event has none.
     #[must_use]
     pub fn activity(&self, event: &str) -> Option<String> {
@@ -135,7 +135,7 @@ impl Triggers {
             .or_else(|| first(default_activities(event).unwrap_or(known)))
     }
 
-    /// Returns what an event comes from of which nothing else is known: the first time of a schedule, or the first
+    /// Returns what an event comes from, if nothing else is known of it: the first time of a schedule, or the first
     /// workflow whose runs start this one. `None` for other events.
     #[must_use]
     pub fn source(&self, event: &str) -> Option<String> {

@@ -179,7 +179,7 @@ variable "github_api_url" {
 }
 
 variable "traces" {
-  description = "Where the traces of jobs go: an OTLP endpoint over HTTP, of which `/v1/traces` is asked. The headers are a secret in Secrets Manager, in the form of OTEL_EXPORTER_OTLP_HEADERS, which Terraform does not read. `headers_kms_key_arn` is its key, if it is not AWS's own or that of the deployment."
+  description = "Where the traces of jobs go: an OTLP endpoint over HTTP; `/v1/traces` is appended. The headers are a secret in Secrets Manager, in the form of OTEL_EXPORTER_OTLP_HEADERS, which Terraform does not read. `headers_kms_key_arn` is its key, if it is not AWS's own or that of the deployment."
   type = object({
     endpoint            = string
     headers_secret_arn  = optional(string)

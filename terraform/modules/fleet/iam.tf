@@ -1,4 +1,4 @@
-# Three roles, none of which a job should be able to use.
+# Three roles. A job should be able to use none of them.
 #
 # ECS itself uses `execution` to pull the image and to open log streams. The two task roles may only take
 # the task's own boot item; `exec` may also open ECS Exec's channels. Role names are global, so a

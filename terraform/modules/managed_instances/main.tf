@@ -18,7 +18,7 @@ locals {
     } : market => name if market == "on-demand" || startswith(var.class.capacity, market)
   }
 
-  # The smallest instance of which the task reserves more than half, as `crates/core/src/rules/class/size/instance.rs`
+  # The smallest instance that holds the task, as `crates/core/src/rules/class/size/instance.rs`
   # chooses it. An eighth of its memory is left to the system.
   vcpus      = one(slice(concat([for count in [2, 4, 8, 16, 32, 48, 64, 96] : count if var.class.cpu <= count * 1024], [96]), 0, 1))
   memory_mib = one(slice(concat([for gib in [2, 4, 8] : local.vcpus * gib * 1024 if var.class.memory <= local.vcpus * gib * 128 * 7], [local.vcpus * 8192]), 0, 1))

@@ -42,7 +42,7 @@ variable "class" {
 
   validation {
     condition     = anytrue([for count in [2, 4, 8, 16, 32, 48, 64, 96] : var.class.cpu <= count * 1024 && var.class.cpu > count * 512])
-    error_message = "class.cpu is ${var.class.cpu}: more than half of the vCPUs of an instance are expected, of which EC2 offers 2, 4, 8, 16, 32, 48, 64 and 96 (1024 units each). A second task would have room otherwise."
+    error_message = "class.cpu is ${var.class.cpu}: more than half of the vCPUs of an instance are expected. EC2 offers 2, 4, 8, 16, 32, 48, 64 and 96 vCPUs (1024 units each). A second task would have room otherwise."
   }
 
   validation {

@@ -76,7 +76,7 @@ variable "alarms" {
 }
 
 variable "notify" {
-  description = "Recipients of alarms in addition to the deployment's own topic: `emails`, each of which must confirm its subscription, and ARNs of more `topics`."
+  description = "Recipients of alarms in addition to the deployment's own topic: `emails`, whose owners must confirm the subscription, and ARNs of more `topics`."
   type = object({
     emails = optional(list(string), [])
     topics = optional(list(string), [])

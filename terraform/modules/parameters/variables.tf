@@ -16,7 +16,7 @@ locals {
   }
 
   # Numbers of vCPUs of EC2 instances, as `crates/core/src/rules/class/size/instance.rs` has them. The largest have 8 GiB of
-  # memory for each, of which seven eighths are for the task.
+  # memory for each, and seven eighths of it are for the task.
   instance_vcpus = [2, 4, 8, 16, 32, 48, 64, 96]
 
   # `owner/name`, `owner/*` or `*`, as `crates/core/src/rules/policy.rs` reads them.
@@ -130,7 +130,7 @@ variable "classes" {
 
   validation {
     condition     = alltrue([for class in values(var.classes) : anytrue([for vcpus in local.instance_vcpus : class.cpu <= vcpus * 1024 && class.cpu * 2 > vcpus * 1024 && floor(class.cpu) == class.cpu]) if coalesce(class.compute, "fargate") == "managed-instances"])
-    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has cpu ${class.cpu} on managed instances" if coalesce(class.compute, "fargate") == "managed-instances" && !anytrue([for vcpus in local.instance_vcpus : class.cpu <= vcpus * 1024 && class.cpu * 2 > vcpus * 1024 && floor(class.cpu) == class.cpu])])}. More than half of the vCPUs of an instance are expected (1024 units each), of which EC2 offers ${join(", ", local.instance_vcpus)}, so that no second task has room: ${join(", ", [for vcpus in local.instance_vcpus : "${vcpus * 512 + 1} to ${vcpus * 1024}"])}."
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has cpu ${class.cpu} on managed instances" if coalesce(class.compute, "fargate") == "managed-instances" && !anytrue([for vcpus in local.instance_vcpus : class.cpu <= vcpus * 1024 && class.cpu * 2 > vcpus * 1024 && floor(class.cpu) == class.cpu])])}. More than half of the vCPUs of an instance are expected (1024 units each), so that no second task has room. EC2 offers ${join(", ", local.instance_vcpus)}: ${join(", ", [for vcpus in local.instance_vcpus : "${vcpus * 512 + 1} to ${vcpus * 1024}"])}."
   }
 
   validation {

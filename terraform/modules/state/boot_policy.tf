@@ -77,7 +77,7 @@ data "aws_iam_policy_document" "boot" {
     actions   = ["dynamodb:DeleteItem"]
     resources = [aws_dynamodb_table.boot.arn]
 
-    # `*`: the condition excepts the tasks' roles, each of which may delete its own item, and the control plane, which
+    # `*`: the condition excepts the tasks' roles, since each may delete its own item, and the control plane, which
     # takes items back.
     principals {
       type        = "*"

@@ -11,7 +11,8 @@ locals {
   name  = "ecsrunner-${var.deployment}"
   stage = "v1"
 
-  # Whoever may have GitHub send a webhook can send from these addresses: they keep out others, and authenticate nobody.
+  # Anyone with a repository at GitHub can have webhooks sent from these addresses. They keep out others, and prove no
+  # sender's identity.
   github  = jsondecode(file("${path.module}/github_hooks.json"))
   sources = coalesce(var.source_cidrs, local.github.cidrs)
 

@@ -130,7 +130,7 @@ mod tests {
         let root = root().unwrap();
         let packages = Packages::read(&root).unwrap();
         let folders = |name: &str| packages.folders(&[name.to_owned()]);
-        assert_eq!(folders("ecsrunner-core").unwrap(), BTreeSet::from(["crates/core/"]));
+        assert_eq!(folders("ecsrunner-core").unwrap(), BTreeSet::from(["crates/core/", "crates/skip/"]));
         let of_sim = folders("ecsrunner-sim").unwrap();
         assert!(
             ["crates/core/", "crates/engine/", "crates/sim/", "crates/world/"]

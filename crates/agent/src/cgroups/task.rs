@@ -30,7 +30,7 @@ pub struct TaskCgroupLimits {
     pub memory: Option<u64>,
     /// Processes and threads.
     pub processes: u64,
-    /// CPU units, of which 1024 are a vCPU: a share if CPUs are busy, and no limit.
+    /// CPU units; 1024 are one vCPU. They are a share if CPUs are busy, and no limit.
     pub cpu: u32,
 }
 
@@ -206,7 +206,7 @@ fn set(dir: &Path, file: &str, value: u64) -> io::Result<()> {
     at(&dir.join(file), |path| fs::write(path, value.to_string()))
 }
 
-/// Sets a limit of which the machine may have no controller.
+/// Sets a limit if the machine has a controller for it.
 fn set_if_there(dir: &Path, file: &str, value: u64) -> io::Result<()> {
     if dir.join(file).exists() { set(dir, file, value) } else { Ok(()) }
 }

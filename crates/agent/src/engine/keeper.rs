@@ -85,7 +85,7 @@ pub(crate) fn main(dir: &Path) -> ExitCode {
         Ok(None) => ExitCode::SUCCESS,
         Err(reason) => failed(&mut output, &reason, &last_words(dir)),
     };
-    // Who comes after the keeper tries again.
+    // What is left is removed by the next keeper or the server.
     let _left = remove_rest(dir);
     let _gone = fs::remove_file(&order.socket);
     code

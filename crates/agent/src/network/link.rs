@@ -1,4 +1,4 @@
-//! What a namespace has on the machine: a pair of devices, of which one is in the namespace, and rules of the firewall.
+//! What a namespace has on the machine: a pair of devices, one of them in the namespace, and rules of the firewall.
 //!
 //! The namespace's own rules refuse everything that comes from outside, and go with it. The machine's rules let through
 //! what leaves, with the machine's address. The name of the device on the machine is the lock of its addresses: the kernel

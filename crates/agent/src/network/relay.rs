@@ -90,25 +90,28 @@ fn carry_streams(listener: &TcpListener, to: SocketAddr) {
             thread::sleep(PAUSE);
             continue;
         };
-        // Without a thread, the connection is closed.
-        let _closed = spawn(move || {
-            // What cannot be carried on is closed on both sides.
-            let _closed = carry(&inner, to);
-            drop(place);
-        });
+        // Without a thread, the connection is closed. What cannot be carried on is closed on both sides.
+        let _closed = spawn(move || drop(carry(&inner, to, place)));
     }
 }
 
-/// Copies in both directions until both have ended.
-fn carry(inner: &TcpStream, to: SocketAddr) -> io::Result<()> {
+/// Copies in both directions. Returns when nothing more comes from outside; a thread copies the other direction to its end.
+///
+/// The place is given back when both have ended: until then the connection has descriptors and a thread.
+fn carry(inner: &TcpStream, to: SocketAddr, place: Place) -> io::Result<()> {
     let outer = connect(to)?;
     inner.set_nodelay(true)?;
     outer.set_nodelay(true)?;
     let (from_inner, to_outer) = (inner.try_clone()?, outer.try_clone()?);
-    let there = spawn(move || copy(&from_inner, &to_outer))?;
+    let place = Arc::new(place);
+    let place_there = Arc::clone(&place);
+    spawn(move || {
+        copy(&from_inner, &to_outer);
+        drop(place_there);
+    })?;
     copy(&outer, inner);
-    // Until then the connection has descriptors and a thread, and so its place.
-    there.join().map_err(|_| io::Error::other("a thread that copies has panicked"))
+    drop(place);
+    Ok(())
 }
 
 /// A program that was told `localhost` may listen on either loopback address.
@@ -166,6 +169,7 @@ fn ask(question: &[u8], to: SocketAddr) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
+    use std::time::Instant;
 
     use super::*;
 
@@ -201,18 +205,24 @@ mod tests {
         let to = server.local_addr().unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (inner, _) = listener.accept().unwrap();
-        let carrying = thread::spawn(move || carry(&inner, to).unwrap());
+        let taken = Arc::default();
+        let place = Place::take(&taken, 1).unwrap();
+        let carrying = thread::spawn(move || carry(&inner, to, place).unwrap());
         let (mut outer, _) = server.accept().unwrap();
         outer.shutdown(Shutdown::Write).unwrap();
         assert_eq!(client.read(&mut [0]).unwrap(), 0);
-        thread::sleep(Duration::from_millis(50));
-        assert!(!carrying.is_finished(), "its place is free");
+        carrying.join().unwrap();
+        assert!(Place::take(&taken, 1).is_none(), "its place is free");
         client.write_all(b"late").unwrap();
         client.shutdown(Shutdown::Write).unwrap();
         let mut said = String::new();
         outer.read_to_string(&mut said).unwrap();
         assert_eq!(said, "late");
-        carrying.join().unwrap();
+        let deadline = Instant::now() + ANSWER_LIMIT;
+        while Place::take(&taken, 1).is_none() {
+            assert!(Instant::now() < deadline, "its place is not given back");
+            thread::yield_now();
+        }
     }
 
     #[test]

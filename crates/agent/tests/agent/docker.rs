@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use ecsrunner_skip::skip;
 use nix::sys::signal::Signal;
 
 use crate::harness::{Agent, COMPLETE, CONNECT, RUN, WAIT};
@@ -33,7 +34,7 @@ fn may_unshare() -> bool {
     let tried = Command::new("unshare").args(["--pid", "--mount", "--fork", "true"]).output();
     let may = nix::unistd::geteuid().is_root() && tried.is_ok_and(|tried| tried.status.success());
     if !may {
-        eprintln!("skipped: an engine takes root, and namespaces of its own");
+        skip("an engine takes root, and namespaces of its own");
     }
     may
 }
@@ -43,7 +44,7 @@ fn has_engine() -> bool {
     let is_there = |name: &str| PATH.split(':').any(|dir| Path::new(dir).join(name).is_file());
     let missing = ["dockerd", "docker", "ip", "iptables", "busybox"].into_iter().find(|name| !is_there(name));
     if let Some(missing) = missing {
-        eprintln!("skipped: `{missing}` is not installed (Debian: docker.io, iproute2, busybox-static)");
+        skip(format!("`{missing}` is not installed (Debian: docker.io, iproute2, busybox-static)"));
     }
     missing.is_none() && may_unshare()
 }

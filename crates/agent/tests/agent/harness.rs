@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use ecsrunner_skip::skip;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -87,11 +88,11 @@ impl Agent {
     }
 
     /// Runs it in a process namespace of its own, with a listener of another user.
-    /// If this machine does not allow that, prints the reason and returns `None`.
+    /// If this machine does not allow that, skips the test and returns `None`.
     pub(crate) fn in_container(self) -> Option<Self> {
         let unshare = Command::new("unshare").args(["--pid", "--fork", "--mount-proc", "true"]).output();
         if !nix::unistd::geteuid().is_root() || !unshare.is_ok_and(|tried| tried.status.success()) {
-            eprintln!("skipped: process 1 of a namespace of its own takes root, and `unshare`");
+            skip("process 1 of a namespace of its own takes root, and `unshare`");
             return None;
         }
         // The official image's user, with its groups.

@@ -1,19 +1,22 @@
 //! The job-started hook, as the listener's job calls it.
 
+mod completed;
+mod fails;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::process::Command;
 use std::sync::mpsc::channel;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use ecsrunner_core::wire::exit_record::ExitRecord;
-use serde_json::{Value, json};
-
+use ecsrunner_skip::skip;
 use nix::sys::signal::Signal;
+use serde_json::{Value, json};
 
 use crate::harness::{Agent, CONNECT, Ended, RUN, Running};
 use crate::table::{Answer, item};
+pub(crate) use completed::about;
 
 /// Behaves as the real listener: the hook is a step. `always()` steps run if it
 /// fails, but not after a shutdown.
@@ -222,12 +225,6 @@ fn a_policy_that_cannot_be_read_executes_no_step() {
 }
 
 #[test]
-fn a_job_that_is_to_fail_fails_by_its_display_name() {
-    let fail = json!({"run": 7, "attempt": 2, "job": "build", "reason": "class `gpu` does not exist"});
-    Job { fail: Some(fail), ..Job::default() }.executes_no_step("class `gpu` does not exist");
-}
-
-#[test]
 fn a_job_that_is_run_again_after_a_lost_runner_says_so_and_no_other_does() {
     let again = |run: u64, attempt: u32, job: &str| json!({"run": run, "attempt": attempt, "job": job, "cause": "AWS took the Spot\ncapacity back"});
     let line = "ecsrunner: this is attempt 2, because the job's runner was lost before: AWS took the Spotcapacity back";
@@ -243,110 +240,6 @@ fn a_job_that_is_run_again_after_a_lost_runner_says_so_and_no_other_does() {
         assert_eq!(ended.lines.iter().any(|told| told == line), is_told, "{reruns}: {:#?}", ended.lines);
         assert!(ended.path("runner/always-step-ran").exists());
     }
-}
-
-/// The listener executes both hooks, and the job's steps in between.
-fn noted(about: Value, between: &str) -> Ended {
-    let completed = "bash -e \"$ACTIONS_RUNNER_HOOK_JOB_COMPLETED\"; echo completed hook $?";
-    let lines = [&JOB[..4], &[between, completed], &JOB[4..]].concat();
-    Job { about: Some(about), ..Job::default() }.run_with(&lines, |agent| agent)
-}
-
-pub(crate) fn about(version: u32) -> Value {
-    json!({
-        "v": version, "deployment": "ci", "class": "small", "cpu": 512, "memory": 1024,
-        "capacity_provider": "FARGATE", "requested_at": "2025-11-24T16:00:00Z", "launched_at": "2025-11-24T16:00:01Z",
-        "price": {"nano_usd_per_hour": 29_685_000, "least_secs": 60, "as_of": "2026-09"}, "a_later_field": 1,
-    })
-}
-
-#[test]
-fn each_time_in_a_jobs_note_is_the_one_in_its_agents_exit_record() {
-    let ended = noted(about(1), ":").ended_with(0, "completed");
-    assert!(ended.lines.iter().any(|line| line == "completed hook 0"), "{:#?}", ended.lines);
-    let summary = fs::read_to_string(ended.path("summary")).unwrap();
-    let record = ExitRecord::read(ended.lines.last().unwrap()).unwrap().unwrap();
-    let [started, _, _, _, listening, job_acquired, _] = record.times.steps();
-    for (name, at) in [("booted", started), ("listening", listening), ("job begun", job_acquired)] {
-        let row = format!("| {name} | {:.3}, ", at.unwrap());
-        assert!(summary.contains(&row), "{row}: {summary}");
-    }
-    assert!(summary.contains(&format!("| runner | `{}` |", record.runner.unwrap())), "{summary}");
-    assert!(summary.contains("| requested | 2025-11-24T16:00:00.000Z |"), "{summary}");
-}
-
-#[test]
-fn a_note_of_a_version_that_the_agent_does_not_know_is_not_written_and_the_job_runs() {
-    let ended = noted(about(2), ":").ended_with(0, "completed");
-    assert!(ended.path("runner/always-step-ran").exists());
-    // There is no hook, so the listener's shell has no script to execute.
-    assert!(ended.lines.iter().any(|line| line.starts_with("completed hook 1")), "{:#?}", ended.lines);
-    assert_eq!(fs::read_to_string(ended.path("summary")).unwrap(), "");
-}
-
-#[test]
-fn the_completed_hook_ends_with_0_whatever_the_job_has_done_to_it() {
-    let dir = "${ACTIONS_RUNNER_HOOK_JOB_STARTED%/*}";
-    for spoilt in [
-        format!("for i in {{1..40}}; do echo note $i > {dir}/verdicts; sleep 0.02; done"),
-        format!("rm {dir}/verdicts"),
-        format!("mkdir {dir}/note.json"),
-        "rm $GITHUB_STEP_SUMMARY; mkfifo $GITHUB_STEP_SUMMARY".to_owned(),
-        "unset GITHUB_STEP_SUMMARY".to_owned(),
-        format!("sed -i 's#^.*|| :#/nowhere || :#' {dir}/job-completed.sh"),
-    ] {
-        let began = Instant::now();
-        let ended = noted(about(1), &spoilt).ended_with(0, "completed");
-        assert!(ended.lines.iter().any(|line| line == "completed hook 0"), "{spoilt}: {:#?}", ended.lines);
-        assert!(began.elapsed() < Duration::from_secs(10), "{spoilt}: {:?}", began.elapsed());
-    }
-}
-
-/// Executes the completed hook three times and prints how long the fastest took, in milliseconds: a machine that is busy makes
-/// some of them slower. A hook that hangs is killed.
-const TIMED_HOOK: &str = "for i in 1 2 3; do began=$(date +%s%N); timeout 20 bash -e \"$ACTIONS_RUNNER_HOOK_JOB_COMPLETED\"; \
-    echo $? $(( ($(date +%s%N) - began) / 1000000 )); done | tee hooks; \
-    echo fastest $(grep '^0 ' hooks | cut -d' ' -f2 | sort -n | head -n 1)";
-
-#[test]
-fn the_completed_hook_gives_up_within_two_seconds_whatever_hangs() {
-    let fifo = "note=${ACTIONS_RUNNER_HOOK_JOB_STARTED%/*}/note.json; rm -f $note; mkfifo $note";
-    for hangs in [":", fifo] {
-        // The listener is a child of the agent, which cannot answer meanwhile, and does not replace the FIFO.
-        let between = format!("{hangs}; kill -STOP $PPID; {TIMED_HOOK}; kill -CONT $PPID");
-        let ended = noted(about(1), &between).ended_with(0, "completed");
-        let fastest = ended.lines.iter().find_map(|line| line.strip_prefix("fastest "));
-        let fastest: Option<u64> = fastest.and_then(|millis| millis.parse().ok());
-        assert!(fastest.is_some_and(|millis| millis <= 2_000), "{hangs}: {fastest:?}: {:#?}", ended.lines);
-        let says = "ecsrunner has no note about this job's runner: its agent did not answer in time";
-        assert!(ended.lines.iter().any(|line| line == says), "{hangs}: {:#?}", ended.lines);
-    }
-}
-
-#[test]
-fn every_other_job_that_reaches_such_a_runner_is_refused_too() {
-    let words = |job: &str| {
-        format!(
-            "its runner was launched only to fail the job `{job}` of run 7, which has the same labels and cannot be served: x"
-        )
-    };
-    let fail = json!({"run": 7, "attempt": 2, "job": "test", "reason": "x"});
-    Job { fail: Some(fail), ..Job::default() }.executes_no_step(&words("test"));
-    let fail = json!({"run": 7, "attempt": 1, "job": "build", "reason": "x"});
-    Job { fail: Some(fail), ..Job::default() }.executes_no_step(&words("build"));
-}
-
-#[test]
-fn a_job_whose_name_is_longer_than_the_kept_part_of_it_is_told_its_own_reason() {
-    let name = format!("build ({})", "x".repeat(90));
-    let kept: String = name.chars().take(60).collect();
-    let fail = json!({"run": 7, "attempt": 2, "job": kept, "reason": "class `gpu` does not exist"});
-    let begins = format!("echo '2026-11-01 12:00:01Z: Running job: {name}'");
-    let lines = JOB.map(|line| if line == RUN { begins.as_str() } else { line });
-    let ended = Job { fail: Some(fail), ..Job::default() }.run_with(&lines, |agent| agent);
-    let ended = ended.ended_with(20, "job_refused");
-    let sentence = "ecsrunner refuses this job: class `gpu` does not exist";
-    assert!(ended.lines.iter().any(|line| line.starts_with(sentence)), "{:#?}", ended.lines);
 }
 
 #[test]
@@ -401,8 +294,7 @@ fn the_agent_of_an_older_release_hears_a_refusal_and_nothing_else_from_a_newer_h
 #[test]
 fn another_user_is_refused_too_and_cannot_change_what_it_is_judged_by() {
     if !nix::unistd::geteuid().is_root() {
-        writeln!(std::io::stderr(), "skipped: only root can switch to another user").unwrap();
-        return;
+        return skip("only root can switch to another user");
     }
     let tamper = "for f in ${ACTIONS_RUNNER_HOOK_JOB_STARTED%/*}/*; do \
                   { echo x >> $f; } 2>/dev/null && echo changed $f; rm -f $f 2>/dev/null && echo removed $f; done";

@@ -1,7 +1,6 @@
 //! The agent as a process: what it does, what it logs and what it leaves behind.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![expect(clippy::print_stderr, reason = "says why something was skipped")]
 
 mod ecs;
 mod exit_record;

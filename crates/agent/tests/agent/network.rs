@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use ecsrunner_skip::skip;
 use serde_json::{Value, json};
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -19,9 +20,7 @@ fn has_namespaces() -> bool {
     let tried = Command::new("unshare").args(["--net", "true"]).output();
     let may = nix::unistd::geteuid().is_root() && tried.is_ok_and(|tried| tried.status.success());
     if !may || !is_there("ip") || !is_there("iptables") {
-        eprintln!(
-            "skipped: a network namespace takes root, `ip` and `iptables` (Debian: iproute2, iptables)"
-        );
+        skip("a network namespace takes root, `ip` and `iptables` (Debian: iproute2, iptables)");
     }
     may && is_there("ip") && is_there("iptables")
 }

@@ -60,7 +60,7 @@ fn a_table_that_a_warm_task_never_reaches_is_a_failed_boot_within_the_boot_limit
 }
 
 #[test]
-fn a_refusal_for_good_ends_a_warm_task() {
+fn a_permanent_refusal_ends_a_warm_task() {
     let answers = vec![Answer::Nothing, Answer::Refusal("AccessDeniedException")];
     warm(answers, &JOB).run().ended_with(11, "boot_failed");
 }

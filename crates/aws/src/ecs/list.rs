@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn a_task_of_another_deployment_or_of_nobody_is_not_ours() {
         assert!(seen(tagged("ecsr-other-abcdefghij-01arz3ndektsv4rrffq69g5fav")).is_none());
-        assert!(seen(tagged("somebody's")).is_none());
+        assert!(seen(tagged("someone's")).is_none());
         assert!(seen(Task::builder()).is_none());
     }
 

@@ -145,7 +145,7 @@ fn changes_on_the_way_up_or_down_are_nothing() {
 }
 
 #[test]
-fn a_task_of_somebody_elses_is_nothing() {
+fn a_task_of_another_owner_is_nothing() {
     for started_by in [json!("ecsrunner/other"), json!("ecsrunner/ci-2"), json!("ecs-svc/1"), Value::Null] {
         assert_eq!(with(&[("startedBy", started_by.clone())]), None, "{started_by}");
     }

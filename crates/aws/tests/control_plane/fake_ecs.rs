@@ -126,7 +126,7 @@ async fn an_instance_is_known_by_its_ec2_instance_and_is_drained() {
 }
 
 #[tokio::test]
-async fn a_task_whose_answer_was_lost_is_had_by_asking_again_and_is_one() {
+async fn a_task_whose_answer_was_lost_is_found_by_asking_again_and_is_one() {
     let cloud = Cloud::start().await;
     let lost = CallFault::once_after_effect("RunTask", FaultAnswer::Lost);
     cloud.fake.with(|ecs, _| ecs.faults_mut().calls.push(lost));

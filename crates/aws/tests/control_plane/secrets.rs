@@ -15,7 +15,7 @@ fn secret(text: &str) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn a_secret_is_read_once_and_somebody_elses_signatures_do_not_have_it_read_again_and_again() {
+async fn a_secret_is_read_once_and_foreign_signatures_do_not_have_it_read_again_and_again() {
     let aws = Aws::answering([secret(r#"["new", "old"]"#)]);
     let secrets = Secrets::new(&aws.connection().await, "arn:webhook", "arn:github");
     for freshness in [Freshness::Usual, Freshness::Usual, Freshness::NoneFitted] {

@@ -146,7 +146,7 @@ mod tests {
     use super::*;
     use crate::demo::repository::prepare;
 
-    /// A repository with the branches `main` and `topic`, of which `topic` is checked out.
+    /// A repository with the branches `main` and `topic`. `topic` is checked out.
     struct Repository(tempfile::TempDir);
 
     impl Repository {

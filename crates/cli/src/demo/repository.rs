@@ -45,60 +45,12 @@ pub(super) fn prepare(
     let head =
         is_repository.then(|| text(git(root).args(["rev-parse", "-q", "--verify", "HEAD^{commit}"])).ok());
     let head = head.flatten();
-    if head.is_some() {
-        // The objects stay where they are.
-        let mut clone = Command::new("git");
-        clone
-            .args(["-c", "safe.directory=*", "clone", "--quiet", "--bare", "--shared", "--"])
-            .arg(root)
-            .arg(into);
-        text(&mut clone)?;
-    } else {
-        text(Command::new("git").args(["init", "--quiet", "--bare", "--"]).arg(into))?;
-    }
+    create(root, into, head.is_some())?;
     let default_branch = is_repository.then(|| default_branch(root)).flatten();
     let default_branch = default_branch.unwrap_or_else(|| branch.clone());
-    let found = |name: &str| commit_of(root, name).map(|sha| (name.to_owned(), sha));
-    let base = match base.filter(|_| is_repository) {
-        Some(name) if name == branch => None,
-        Some(name) => Some(found(name).with_context(|| {
-            format!("the repository has no branch `{name}`, which `--base` names: give one that `git branch --all` lists")
-        })?),
-        None if default_branch == branch => None,
-        None => found(&default_branch),
-    };
-    let index = into.join("index-of-changes");
-    let inside = || {
-        let mut command = Command::new("git");
-        command.arg("--git-dir").arg(into).arg("--work-tree").arg(root).env("GIT_INDEX_FILE", &index);
-        command.args([
-            "-c",
-            "user.name=octocat",
-            "-c",
-            "user.email=octocat@example.com",
-            "-c",
-            "safe.directory=*",
-        ]);
-        command.args(["-c", "core.autocrlf=false", "-c", "advice.addEmbeddedRepo=false"]).current_dir(root);
-        command
-    };
-    if let Some(head) = &head {
-        text(inside().args(["read-tree", head]))?;
-    }
-    text(inside().args(["add", "--all", "--", "."]))?;
-    let tree = text(inside().arg("write-tree"))?;
-    let known = head
-        .as_ref()
-        .map(|head| text(inside().args(["rev-parse", &format!("{head}^{{tree}}")])))
-        .transpose()?;
-    let has_changes = known.as_ref() != Some(&tree);
-    let sha = match &head {
-        Some(head) if !has_changes => head.clone(),
-        Some(head) => {
-            text(inside().args(["commit-tree", "-m", "changes that are not committed", "-p", head, &tree]))?
-        }
-        None => text(inside().args(["commit-tree", "-m", "the files of the folder", &tree]))?,
-    };
+    let base = base_of(root, base.filter(|_| is_repository), &branch, &default_branch)?;
+    let inside = || inside(root, into);
+    let (sha, has_changes) = commit_changes(inside, head.as_deref())?;
     text(inside().args(["update-ref", &format!("refs/heads/{branch}"), &sha]))?;
     text(inside().args(["symbolic-ref", "HEAD", &format!("refs/heads/{branch}")]))?;
     if let Some((name, sha)) = &base {
@@ -110,10 +62,77 @@ pub(super) fn prepare(
         }
         text(inside().args(["update-ref", &local, sha]))?;
     }
-    let has_changes = has_changes && head.is_some();
     let commit = Commit::read(inside, &sha, head.as_ref().unwrap_or(&sha))?;
     let directory = into.to_owned();
     Ok(Some(Checkout { directory, sha, commit, branch, default_branch, base, has_changes, is_repository }))
+}
+
+/// Creates the Git directory: a clone of a repository that has a commit, or an empty one.
+fn create(root: &Path, into: &Path, has_commit: bool) -> anyhow::Result<()> {
+    let mut command = Command::new("git");
+    if has_commit {
+        // The objects stay where they are.
+        command.args(["-c", "safe.directory=*", "clone", "--quiet", "--bare", "--shared", "--"]).arg(root);
+    } else {
+        command.args(["init", "--quiet", "--bare", "--"]);
+    }
+    text(command.arg(into)).map(drop)
+}
+
+/// Returns the base branch of a pull request with its commit: the named one, or the default branch. `None` if that is the
+/// branch of the run, or the repository does not have it.
+fn base_of(
+    root: &Path,
+    named: Option<&str>,
+    branch: &str,
+    default_branch: &str,
+) -> anyhow::Result<Option<(String, String)>> {
+    let found = |name: &str| commit_of(root, name).map(|sha| (name.to_owned(), sha));
+    Ok(match named {
+        Some(name) if name == branch => None,
+        Some(name) => Some(found(name).with_context(|| {
+            format!("the repository has no branch `{name}`, which `--base` names: give one that `git branch --all` lists")
+        })?),
+        None if default_branch == branch => None,
+        None => found(default_branch),
+    })
+}
+
+/// Returns Git for the files of `root` and the Git directory `into`, with an index of its own.
+fn inside(root: &Path, into: &Path) -> Command {
+    let mut command = Command::new("git");
+    command.arg("--git-dir").arg(into).arg("--work-tree").arg(root);
+    command.env("GIT_INDEX_FILE", into.join("index-of-changes"));
+    command.args(["-c", "user.name=octocat", "-c", "user.email=octocat@example.com"]);
+    command.args([
+        "-c",
+        "safe.directory=*",
+        "-c",
+        "core.autocrlf=false",
+        "-c",
+        "advice.addEmbeddedRepo=false",
+    ]);
+    command.current_dir(root);
+    command
+}
+
+/// Commits what is not committed. Returns the commit of the run, and whether it is one more than `head`.
+fn commit_changes(inside: impl Fn() -> Command, head: Option<&str>) -> anyhow::Result<(String, bool)> {
+    if let Some(head) = head {
+        text(inside().args(["read-tree", head]))?;
+    }
+    text(inside().args(["add", "--all", "--", "."]))?;
+    let tree = text(inside().arg("write-tree"))?;
+    let Some(head) = head else {
+        let sha = text(inside().args(["commit-tree", "-m", "the files of the folder", &tree]))?;
+        return Ok((sha, false));
+    };
+    if text(inside().args(["rev-parse", &format!("{head}^{{tree}}")]))? == tree {
+        return Ok((head.to_owned(), false));
+    }
+    let message = "changes that are not committed";
+    let sha = text(inside().args(["commit-tree", "-m", message, "-p", head, &tree]))?;
+    Ok((sha, true))
 }
 
 /// Returns the default branch of a repository: that of its remote, or else `main` or `master` if it has one.

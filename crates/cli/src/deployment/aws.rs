@@ -40,8 +40,9 @@ use futures::future::try_join_all;
 use jiff::Timestamp;
 use rustls::ClientConfig;
 
+use super::query::Listed;
 use super::questions::Questions;
-use super::{Listed, Query, State, gather, github, profile};
+use super::{Query, State, gather, github, profile};
 use crate::arguments::TargetArguments;
 use crate::environment;
 use crate::exit::Failure;

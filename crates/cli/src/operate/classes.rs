@@ -23,7 +23,7 @@ use crate::output::{self, Rows, or_none, print, say};
 #[derive(Serialize)]
 struct Document {
     classes: Vec<ClassView>,
-    /// What was spent of the classes' budgets; empty for a file, of which nothing runs.
+    /// What was spent of the classes' budgets; empty for a file, since nothing runs by it.
     budgets: Vec<BudgetView>,
     prices_as_of: &'static str,
 }

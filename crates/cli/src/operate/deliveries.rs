@@ -111,7 +111,7 @@ async fn recorded(
     Ok(recorded.map(|ids| ids.iter().map(|id| id.as_str().to_owned()).collect()))
 }
 
-/// Returns the latest attempt of each GUID of which no attempt succeeded.
+/// Returns the latest attempt of each GUID without an attempt that succeeded.
 fn lost(rows: Vec<Row>) -> Vec<Row> {
     let well: HashSet<String> =
         rows.iter().filter(|row| row.is_well()).map(|row| row.delivery.guid.clone()).collect();

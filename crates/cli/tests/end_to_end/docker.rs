@@ -6,9 +6,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use ecsrunner_skip::skip;
 use serde_json::json;
 
-use crate::testbed::processes::has_cgroups;
+use crate::testbed::processes::needs_cgroups;
 use crate::testbed::{LIMIT, REPOSITORY, Setup, Testbed, bounded, job_ids};
 
 /// The `PATH` of the server's tasks.
@@ -86,7 +87,6 @@ jobs:
 "#;
 
 /// Whether an engine can be started here, with an image to run.
-#[expect(clippy::print_stderr, reason = "says that the test was skipped, and why")]
 fn has_engine() -> bool {
     let is_there = |name: &str| PATH.split(':').any(|dir| Path::new(dir).join(name).is_file());
     let missing = ["dockerd", "docker", "ip", "iptables", "busybox"].into_iter().find(|name| !is_there(name));
@@ -94,9 +94,9 @@ fn has_engine() -> bool {
     let may = nix::unistd::geteuid().is_root() && unshare.is_ok_and(|tried| tried.status.success());
     match missing {
         Some(missing) => {
-            eprintln!("skipped: `{missing}` is not installed (Debian: docker.io, iproute2, busybox-static)");
+            skip(format!("`{missing}` is not installed (Debian: docker.io, iproute2, busybox-static)"));
         }
-        None if !may => eprintln!("skipped: an engine takes root, and namespaces of its own"),
+        None if !may => skip("an engine takes root, and namespaces of its own"),
         None => {}
     }
     may && missing.is_none()
@@ -218,7 +218,7 @@ async fn an_engine_ends_though_the_server_and_its_agent_are_killed() {
 
 #[tokio::test]
 async fn containers_count_to_the_memory_of_their_task() {
-    if !has_engine() || !has_cgroups() {
+    if !has_engine() || !needs_cgroups() {
         return;
     }
     bounded(async {
@@ -237,8 +237,8 @@ async fn containers_count_to_the_memory_of_their_task() {
 }
 
 #[tokio::test]
-async fn a_task_of_which_nothing_can_live_because_a_container_filled_its_memory_is_told_so() {
-    if !has_engine() || !has_cgroups() {
+async fn a_task_that_dies_because_a_container_filled_its_memory_is_told_so() {
+    if !has_engine() || !needs_cgroups() {
         return;
     }
     bounded(async {

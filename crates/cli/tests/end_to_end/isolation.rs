@@ -5,6 +5,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use ecsrunner_skip::skip;
 use nix::sys::stat::Mode;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -115,22 +116,18 @@ impl Meeting {
     }
 }
 
-pub(crate) fn is_root(test: &str) -> bool {
+/// Whether this process is root. If not, the test is skipped.
+pub(crate) fn is_root() -> bool {
     let is_root = nix::unistd::geteuid().is_root();
     if !is_root {
-        skip(test, "without root all jobs share one user");
+        skip("without root all jobs share one user");
     }
     is_root
 }
 
-#[expect(clippy::print_stderr, reason = "says which tests were skipped")]
-fn skip(test: &str, why: &str) {
-    eprintln!("skipped: {test}: {why}");
-}
-
 #[tokio::test]
 async fn two_jobs_side_by_side_cannot_read_each_others_anything() {
-    if !is_root("two_jobs_side_by_side") {
+    if !is_root() {
         return;
     }
     bounded(async {
@@ -197,7 +194,7 @@ async fn two_jobs_side_by_side_cannot_read_each_others_anything() {
 pub(crate) fn with_accounts(testbed: &Testbed, passwd: &str, group: &str) -> Option<Command> {
     let unshare = std::process::Command::new("unshare").args(["--mount", "true"]).output();
     if !unshare.is_ok_and(|tried| tried.status.success()) {
-        skip("accounts", "a mount namespace of one's own takes root and `unshare`");
+        skip("a mount namespace of one's own takes root and `unshare`");
         return None;
     }
     let mut mounts = String::new();
@@ -234,7 +231,7 @@ pub(crate) fn name_users(config: &Path, users: &str) {
 
 #[tokio::test]
 async fn runners_are_the_named_accounts_with_their_names_and_groups() {
-    if !is_root("runners_are_the_named_accounts") {
+    if !is_root() {
         return;
     }
     bounded(async {

@@ -207,7 +207,7 @@ async fn a_jobs_log_needs_the_token_of_the_state_directory() {
 
 #[tokio::test]
 async fn a_job_cannot_read_the_file_with_the_token() {
-    if !is_root("a_job_cannot_read_the_file_with_the_token") {
+    if !is_root() {
         return;
     }
     bounded(async {

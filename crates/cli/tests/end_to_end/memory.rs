@@ -4,28 +4,15 @@ use ecsrunner_agent::cgroups::TaskCgroup;
 use serde_json::{Value, json};
 
 use crate::operator::json_of;
-use crate::testbed::processes::has_cgroups;
+use crate::testbed::processes::needs_cgroups;
 use crate::testbed::{REPOSITORY, Server, Setup, Testbed, bounded, job_ids};
 
 const CLASSES: &str = "[classes.small]\ncpu = 256\nmemory = 512\n";
 
-/// Six processes, each of which would fit, with 150 MB each.
+/// Six processes of 150 MB each. Each one alone would fit.
 const GREEDY: &str = "for i in 1 2 3 4 5 6; do perl -e '$x = q(x) x 150_000_000; sleep 3' & done; \
                       killed=0; for pid in $(jobs -p); do wait $pid || killed=$((killed + 1)); done; \
                       echo killed=$killed";
-
-fn can_run(test: &str) -> bool {
-    let can = has_cgroups();
-    if !can {
-        skip(test);
-    }
-    can
-}
-
-#[expect(clippy::print_stderr, reason = "says which tests were skipped")]
-fn skip(test: &str) {
-    eprintln!("skipped: {test}: this machine gives tasks no cgroups of their own");
-}
 
 async fn start(classes: &'static str) -> (Testbed, Server) {
     let listener = &[("ECSRUNNER_SIM_EXECUTOR", "steps")];
@@ -45,7 +32,7 @@ async fn submit(testbed: &Testbed, script: &str) -> u64 {
 
 #[tokio::test]
 async fn processes_of_a_job_have_no_more_memory_together_than_its_class_and_it_is_told_so() {
-    if !can_run("processes_of_a_job_have_no_more_memory_together") {
+    if !needs_cgroups() {
         return;
     }
     bounded(async {
@@ -68,7 +55,7 @@ async fn processes_of_a_job_have_no_more_memory_together_than_its_class_and_it_i
 
 #[tokio::test]
 async fn an_agent_that_is_lost_with_its_memory_used_up_is_recorded_so_also_by_the_next_server() {
-    if !can_run("an_agent_that_is_lost_with_its_memory_used_up") {
+    if !needs_cgroups() {
         return;
     }
     for is_killed in [false, true] {
@@ -104,7 +91,7 @@ async fn an_agent_that_is_lost_with_its_memory_used_up_is_recorded_so_also_by_th
 
 #[tokio::test]
 async fn without_a_limit_of_memory_a_job_has_what_the_machine_has() {
-    if !can_run("without_a_limit_of_memory") {
+    if !needs_cgroups() {
         return;
     }
     bounded(async {

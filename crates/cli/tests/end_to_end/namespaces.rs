@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use ecsrunner_skip::skip;
 use serde_json::{Value, json};
 
 use crate::testbed::{LIMIT, REPOSITORY, Server, Setup, Testbed, bounded, job_ids};
@@ -51,19 +52,25 @@ STEPS
 
 const TWO: &str = "strategy:\n      matrix:\n        own: [a, b]\n        include: [{own: a, other: b}, {own: b, other: a}]";
 
-/// Whether tasks can have network namespaces here.
-#[expect(clippy::print_stderr, reason = "says that the test was skipped, and why")]
-pub(crate) fn has_namespaces() -> bool {
+/// Whether tasks can have network namespaces here. If not, the test is skipped.
+fn has_namespaces() -> bool {
+    let why = without_namespaces();
+    if let Some(why) = &why {
+        skip(why);
+    }
+    why.is_none()
+}
+
+/// Returns why tasks cannot have network namespaces here; `None` if they can.
+pub(crate) fn without_namespaces() -> Option<String> {
     let is_there = |name: &str| PATH.split(':').any(|dir| Path::new(dir).join(name).is_file());
     let missing = ["ip", "iptables"].into_iter().find(|name| !is_there(name));
     let may = nix::unistd::geteuid().is_root()
         && Command::new("unshare").args(["--net", "true"]).output().is_ok_and(|tried| tried.status.success());
     match missing {
-        Some(missing) => eprintln!("skipped: `{missing}` is not installed (Debian: iproute2, iptables)"),
-        None if !may => eprintln!("skipped: a network namespace takes root"),
-        None => {}
+        Some(missing) => Some(format!("`{missing}` is not installed (Debian: iproute2, iptables)")),
+        None => (!may).then(|| "a network namespace takes root".to_owned()),
     }
-    may && missing.is_none()
 }
 
 /// A testbed with the class `served`, whose jobs can write to the directory `meet`, and the port of its service. Each test

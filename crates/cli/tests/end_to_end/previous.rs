@@ -83,7 +83,7 @@ fn completed(job: &Value) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_server_goes_on_with_the_state_directory_of_the_version_before() {
-    if !is_root("a_server_goes_on_with_the_state_directory") {
+    if !is_root() {
         return;
     }
     bounded(async {
@@ -132,7 +132,7 @@ async fn a_server_goes_on_with_the_state_directory_of_the_version_before() {
 
 #[tokio::test]
 async fn a_server_closes_what_the_version_before_left_open_to_other_runners() {
-    if !is_root("a_server_closes_what_the_version_before_left_open") {
+    if !is_root() {
         return;
     }
     bounded(async {

@@ -6,10 +6,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use ecsrunner_skip::skip;
 use serde_json::{Value, json};
 
 use crate::job_logs::output;
-use crate::namespaces::has_namespaces;
+use crate::namespaces::without_namespaces;
 use crate::testbed::{REPOSITORY, Server, Setup, Testbed, bounded, job_ids};
 
 /// Two jobs that are at work at the same time. Each expects a database of its own.
@@ -197,7 +198,7 @@ async fn two_jobs_with_postgres_pass_unchanged_and_have_a_database_each() {
         let server = testbed.serve().await;
         // In a namespace of its own, each job's database is at the port that its workflow fixes, whatever has it here.
         let _taken = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 5432));
-        let host = if has_namespaces() { "5432:" } else { "" };
+        let host = if without_namespaces().is_none() { "5432:" } else { "" };
         let workflow = TWO_JOBS
             .replace("FIXED", host)
             .replace("MEET", &shared.join("meet").display().to_string());
@@ -226,11 +227,6 @@ fn postgres() -> Option<PathBuf> {
         skip("PostgreSQL is not installed");
     }
     found
-}
-
-#[expect(clippy::print_stderr, reason = "says that the test was skipped, and why")]
-fn skip(why: &str) {
-    eprintln!("skipped: {why}");
 }
 
 /// Makes a database cluster that every user can copy. A runner's user has no name, which `initdb` insists on.

@@ -75,7 +75,7 @@ async fn paths_that_would_break_the_hook_are_refused_with_the_allowed_characters
 
 #[tokio::test]
 async fn directories_that_runners_cannot_list_are_named_with_what_to_do() {
-    if !is_root("directories_that_runners_cannot_list") {
+    if !is_root() {
         return;
     }
     bounded(async {
@@ -144,7 +144,7 @@ fn as_other_user(testbed: &Testbed, command: Command) -> Command {
 
 #[tokio::test]
 async fn secrets_of_another_user_are_told_with_who_can_read_them() {
-    if !is_root("secrets_of_another_user") {
+    if !is_root() {
         return;
     }
     bounded(async {
@@ -199,7 +199,7 @@ async fn too_few_accounts_doubles_and_both_keys_are_refused_with_what_is_right()
 
 #[tokio::test]
 async fn accounts_that_are_missing_root_or_not_apart_are_refused() {
-    if !is_root("accounts_that_are_missing") {
+    if !is_root() {
         return;
     }
     bounded(async {
@@ -222,7 +222,7 @@ async fn accounts_that_are_missing_root_or_not_apart_are_refused() {
 
 #[tokio::test]
 async fn a_directory_that_an_accounts_group_may_list_is_enough() {
-    if !is_root("a_directory_that_an_accounts_group_may_list") {
+    if !is_root() {
         return;
     }
     bounded(async {
@@ -248,7 +248,7 @@ async fn a_directory_that_an_accounts_group_may_list_is_enough() {
 
 #[tokio::test]
 async fn shared_programs_that_a_job_could_change_are_refused() {
-    if !is_root("shared_programs_that_a_job_could_change") {
+    if !is_root() {
         return;
     }
     bounded(async {
@@ -297,7 +297,7 @@ async fn a_runner_that_has_updated_itself_is_refused() {
 
 #[tokio::test]
 async fn an_executable_that_runners_cannot_start_is_refused() {
-    if !is_root("an_executable_that_runners_cannot_start") {
+    if !is_root() {
         return;
     }
     bounded(async {
@@ -322,7 +322,7 @@ async fn an_executable_that_runners_cannot_start_is_refused() {
 
 #[tokio::test]
 async fn user_ids_without_accounts_are_warned_about() {
-    if !is_root("user_ids_without_accounts") {
+    if !is_root() {
         return;
     }
     bounded(async {
@@ -365,7 +365,7 @@ async fn secrets_that_others_can_change_are_refused_and_those_that_all_can_read_
 
 #[tokio::test]
 async fn a_state_directory_that_another_user_made_or_could_replace_is_refused() {
-    if !is_root("a_state_directory_that_another_user_made") {
+    if !is_root() {
         return;
     }
     bounded(async {

@@ -251,7 +251,7 @@ impl Drop for Testbed {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "for whoever reads why a test failed")]
+#[expect(clippy::print_stderr, reason = "for the reader of a failed test")]
 fn tell(log: &Path) {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();

@@ -168,7 +168,7 @@ pub fn learn(open: &Open, rules: &ImageRules, answers: &[ImageAnswer], now: Time
         let before = open.images.get(arch);
         let mut image = before.cloned().unwrap_or_else(|| Image::new(*arch));
         for answer in answers {
-            heed(&mut image, answer, now);
+            record_answer(&mut image, answer, now);
         }
         judge::judge(&mut image, open);
         move_back(&mut image, now);
@@ -179,7 +179,8 @@ pub fn learn(open: &Open, rules: &ImageRules, answers: &[ImageAnswer], now: Time
     rules.built.iter().filter_map(next).collect()
 }
 
-fn heed(image: &mut Image, answer: &ImageAnswer, now: Timestamp) {
+/// Records the answer to an order for this architecture; answers about others change nothing.
+fn record_answer(image: &mut Image, answer: &ImageAnswer, now: Timestamp) {
     match answer {
         ImageAnswer::Started { arch, number, id } if *arch == image.arch => {
             if let Build::Ordered(ordered) = &image.build

@@ -48,7 +48,7 @@ pub struct Settings {
     pub reruns: Reruns,
     pub on_failure: OnFailure,
     pub budgets: Budgets,
-    /// GitHub's fee for a minute on a self-hosted runner.
+    /// GitHub's fee for a minute on a self-hosted runner, in US dollars.
     pub self_hosted_fee: Usd,
     pub limits: Limits,
     /// How fast launches may come.
@@ -143,32 +143,12 @@ impl Settings {
         if entry.version != 1 {
             errors.push(SettingsError::Version(entry.version));
         }
-        let mut value = |key, source| errors.push(SettingsError::Value { key, source });
-        let deployment = Deployment::parse(&entry.deployment).map_err(|e| value("deployment", e)).ok();
-        let mut repositories = Vec::new();
-        for text in &entry.repositories {
-            match RepositoryPattern::parse(text) {
-                Ok(pattern) => repositories.push(pattern),
-                Err(source) => value("repositories", source),
-            }
-        }
-        let mut reruns = Reruns { all: entry.rerun, repositories: Vec::new() };
-        for text in &entry.rerun_repositories {
-            match RepositoryPattern::parse(text) {
-                Ok(pattern) => reruns.repositories.push(pattern),
-                Err(source) => value("rerun_repositories", source),
-            }
-        }
-        let registration = match &entry.registration {
-            RegistrationEntry::Repository => Some(Registration::Repository),
-            RegistrationEntry::Organization { name, group } => Organization::parse(name)
-                .map_err(|e| value("registration.organization.name", e))
-                .ok()
-                .map(|organization| Registration::Organization {
-                    organization,
-                    group: RunnerGroupId::new(*group),
-                }),
-        };
+        let deployment = Deployment::parse(&entry.deployment)
+            .map_err(|source| errors.push(SettingsError::Value { key: "deployment", source }))
+            .ok();
+        let repositories = patterns_of("repositories", &entry.repositories, &mut errors);
+        let rerun_repositories = patterns_of("rerun_repositories", &entry.rerun_repositories, &mut errors);
+        let registration = registration_of(&entry.registration, &mut errors);
         if entry.repositories.is_empty() {
             errors.push(SettingsError::Empty("repositories"));
         }
@@ -208,7 +188,7 @@ impl Settings {
                     events: entry.events.clone(),
                 },
                 check_runs: entry.check_runs,
-                reruns,
+                reruns: Reruns { all: entry.rerun, repositories: rerun_repositories },
                 on_failure,
                 budgets,
                 self_hosted_fee: Usd::of(fee),
@@ -218,6 +198,35 @@ impl Settings {
                 paused: entry.paused,
             }),
             _ => Err(errors),
+        }
+    }
+}
+
+fn patterns_of(
+    key: &'static str,
+    texts: &[String],
+    errors: &mut Vec<SettingsError>,
+) -> Vec<RepositoryPattern> {
+    let mut patterns = Vec::new();
+    for text in texts {
+        match RepositoryPattern::parse(text) {
+            Ok(pattern) => patterns.push(pattern),
+            Err(source) => errors.push(SettingsError::Value { key, source }),
+        }
+    }
+    patterns
+}
+
+fn registration_of(entry: &RegistrationEntry, errors: &mut Vec<SettingsError>) -> Option<Registration> {
+    let RegistrationEntry::Organization { name, group } = entry else {
+        return Some(Registration::Repository);
+    };
+    let group = RunnerGroupId::new(*group);
+    match Organization::parse(name) {
+        Ok(organization) => Some(Registration::Organization { organization, group }),
+        Err(source) => {
+            errors.push(SettingsError::Value { key: "registration.organization.name", source });
+            None
         }
     }
 }

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_is_said_again_for_some_minutes_and_then_signed_anew() {
+    fn a_token_is_used_for_some_minutes_and_then_signed_again() {
         let app = App::new("1234", app_key().private_pem.clone(), None).unwrap();
         let signer = Signer::new(&app).unwrap();
         let now = Timestamp::now();

@@ -76,6 +76,8 @@ fn is_zombie(proc_dir: &Path) -> bool {
 mod tests {
     use std::process::Command;
 
+    use ecsrunner_skip::skip;
+
     use super::*;
 
     #[test]
@@ -83,15 +85,20 @@ mod tests {
         use std::os::unix::process::CommandExt;
         const USER: u32 = 1_900_000_077;
         let words = ["--pid", "--fork", "--kill-child", "setpriv", "--reuid=1900000077", "sleep", "300"];
-        let container = Command::new("unshare").args(words).spawn();
-        let process = Command::new("sleep").arg("300").uid(USER).spawn();
-        let (Ok(mut container), Ok(mut process)) = (container, process) else { return };
-        // Root alone may do both. The first ends at once where it may not.
+        let why = "only root can start processes of another user, with `unshare` and `setpriv`";
+        let Ok(mut process) = Command::new("sleep").arg("300").uid(USER).spawn() else { return skip(why) };
+        let Ok(mut container) = Command::new("unshare").args(words).spawn() else {
+            process.kill().unwrap();
+            process.wait().unwrap();
+            return skip(why);
+        };
+        // It ends at once where it may not do that.
         let of_user = || processes().filter(|pid| is_of(*pid, USER)).collect::<Vec<_>>();
         while of_user().len() < 2 {
             if container.try_wait().unwrap().is_some() {
-                let _gone = process.kill();
-                return;
+                process.kill().unwrap();
+                process.wait().unwrap();
+                return skip(why);
             }
             std::thread::yield_now();
         }

@@ -8,6 +8,7 @@ mod pages;
 mod records;
 mod spend;
 mod sweep;
+mod warm;
 
 use std::sync::Arc;
 

@@ -232,7 +232,7 @@ fn a_task_can_be_made_to_fail_while_it_starts() {
 }
 
 #[test]
-fn the_environment_of_a_task_is_there_for_whoever_plays_it() {
+fn the_environment_of_a_task_is_there_for_its_player() {
     let mut cloud = by_the_second();
     let environment = json!([{"name": "BOOT_TABLE", "value": "boot"}]);
     cloud.running(json!({

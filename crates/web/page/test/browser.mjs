@@ -58,7 +58,7 @@ export async function withPage(path, use, {
   const errors = [];
   page.on('console', (message) => { if (message.type() === 'error' || message.type() === 'warning') errors.push(message.text()); });
   page.on('pageerror', (error) => errors.push(error.stack));
-  // What is under way when the page is left or loaded anew is aborted by the browser.
+  // What is under way when the page is left or loaded again is aborted by the browser.
   page.on('requestfailed', (request) => { if (request.failure()?.errorText !== 'net::ERR_ABORTED') errors.push(`${request.url()}: ${request.failure()?.errorText}`); });
   page.on('request', (request) => { if (!request.url().startsWith(origin) && !request.url().startsWith('blob:')) errors.push(`asked for ${request.url()}, outside the server`); });
   try {
@@ -100,8 +100,8 @@ export const linkState = (page) => page.locator('#link').getAttribute('data-stat
 export const untilLive = (page) => eventually(async () => assert.equal(await linkState(page), 'live'));
 
 /**
- * Starts a gate before the server and hands it to `use`. The gate has a token of its own, in place of which it sends the
- * server's; with any other it sends a wrong one. It knows the event streams that are open, and can write to them.
+ * Starts a gate before the server and hands it to `use`. The gate has a token of its own, and sends the server's in its
+ * place; with any other it sends a wrong one. It knows the event streams that are open, and can write to them.
  */
 export async function withGate(use) {
   const gate = {

@@ -89,7 +89,7 @@ fn the_context_of_the_strategy_has_its_defaults() {
 }
 
 #[test]
-fn a_matrix_of_which_nothing_is_left_makes_one_job_without_values() {
+fn a_matrix_without_a_combination_makes_one_job_without_values() {
     assert_eq!(shown("matrix: {a: [1], exclude: [{a: 1}]}"), ["__default |  | null"]);
 }
 

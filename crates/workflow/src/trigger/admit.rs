@@ -173,7 +173,7 @@ impl<'a> Filters<'a> {
 /// Names changed files: how many there are, and the first of them.
 fn files(count: usize, seen: &[String]) -> String {
     let first = if count > seen.len() {
-        format!(", of which GitHub compares the first {MAX_DIFF_FILES},")
+        format!(", whose first {MAX_DIFF_FILES} GitHub compares,")
     } else {
         String::new()
     };

@@ -114,7 +114,7 @@ fn only_the_first_300_changed_files_are_compared() {
     files.insert(0, "a".to_owned());
     let refused = started(&files);
     assert!(
-        refused.contains("301 changed files, of which GitHub compares the first 300, (`a`, `a000`"),
+        refused.contains("301 changed files, whose first 300 GitHub compares, (`a`, `a000`"),
         "{refused}"
     );
     // With `paths-ignore` too, a file behind them does not start it.

@@ -99,7 +99,7 @@ run "an_object_has_no_more_tags_than_s3_allows" {
 
   assert {
     condition     = alltrue([for object in concat(values(aws_s3_object.agent), values(aws_s3_object.sources), values(aws_s3_object.list)) : length(object.tags) == 10 && contains(keys(object.tags), "ecsrunner:deployment")]) && length(aws_s3_bucket.build.tags) == 13
-    error_message = "an object may have ten tags, of which the deployment's is one"
+    error_message = "an object may have ten tags, and the deployment's is one of them"
   }
 }
 

@@ -101,8 +101,7 @@ impl Real {
     fn start(name: &str, script: &str) -> Option<Self> {
         let cgroup = TaskCgroup::of(Path::new(&format!("test-{name}-{}", std::process::id())));
         if let Err(error) = can_be_made(&cgroup) {
-            let skipped = format!("skipped: this machine gives the test no cgroup: {error}\n");
-            io::Write::write_all(&mut io::stderr(), skipped.as_bytes()).unwrap();
+            ecsrunner_skip::skip(format!("this machine gives the test no cgroup: {error}"));
             return None;
         }
         cgroup.create(LIMITS).unwrap();

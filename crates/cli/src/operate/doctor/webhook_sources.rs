@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_list_that_covers_all_of_githubs_ranges_is_ok_whoever_made_it() {
+    async fn a_list_that_covers_all_of_githubs_ranges_is_ok_from_any_author() {
         let github = ["192.30.252.0/22", "2606:50c0::/32"];
         for accepted in
             [&github[..], &["0.0.0.0/0", "::/0"], &["192.30.0.0/16", "2606:50c0::/31", "10.0.0.0/8"]]

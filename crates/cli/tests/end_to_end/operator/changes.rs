@@ -99,7 +99,7 @@ async fn a_runner_that_executes_a_job_is_stopped_by_force_alone_and_with_a_word_
 }
 
 #[tokio::test]
-async fn whoever_has_the_url_alone_changes_nothing() {
+async fn the_url_alone_changes_nothing() {
     bounded(async {
         let (_scene, server) = served().await;
         let url = server.url("");
@@ -167,7 +167,7 @@ async fn a_refused_job_is_served_once_its_class_is_there_and_one_of_others_label
 }
 
 #[tokio::test]
-async fn a_job_that_has_ended_is_run_again_by_somebody_who_may() {
+async fn a_job_that_has_ended_is_run_again_by_a_user_who_may() {
     bounded(async {
         let (testbed, server) = served().await;
         let job = testbed.github.submit_one(&["self-hosted"], 50).await;

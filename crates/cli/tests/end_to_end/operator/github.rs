@@ -59,7 +59,7 @@ async fn a_delivery_that_failed_is_listed_until_it_was_sent_again_and_went_well(
 }
 
 #[tokio::test]
-async fn why_asks_github_about_a_job_of_which_nothing_was_recorded() {
+async fn why_asks_github_about_a_job_without_a_record() {
     bounded(async {
         let testbed = testbed(&[]).await;
         // Without a list of repositories, the sweep cannot ask them.

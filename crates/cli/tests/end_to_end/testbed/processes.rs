@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ecsrunner_agent::cgroups::{TaskCgroup, TaskCgroupLimits};
+use ecsrunner_skip::skip;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -53,6 +54,15 @@ pub(crate) fn has_cgroups() -> bool {
     let created = nix::unistd::geteuid().is_root().then(|| cgroup.create(limits));
     cgroup.end(Instant::now()).unwrap();
     matches!(created, Some(Ok(())))
+}
+
+/// Whether this machine lets this process give tasks cgroups of their own. If not, the test is skipped.
+pub(crate) fn needs_cgroups() -> bool {
+    let has_cgroups = has_cgroups();
+    if !has_cgroups {
+        skip("this machine gives tasks no cgroups of their own");
+    }
+    has_cgroups
 }
 
 /// Kills a process, if it is still running.

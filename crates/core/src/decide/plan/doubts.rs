@@ -1,4 +1,4 @@
-//! Questions to GitHub about jobs of which nothing was heard for long, and when none are asked.
+//! Questions to GitHub about jobs without an event for long, and when none are asked.
 
 use std::collections::HashSet;
 

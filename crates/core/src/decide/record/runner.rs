@@ -121,9 +121,9 @@ fn completed(runner: &Runner, job: JobId, at: Timestamp) -> Option<Runner> {
                 proved => proved,
             };
             if !ending.kind.overrides_job() {
-                ending.note = what_befell_the_job(&ending);
+                ending.note = why_this_job_ended(&ending);
                 ending.kind = EndingKind::Completed;
-                // A refused job is over for GitHub, and its runner still served nobody.
+                // A refused job is over for GitHub, and its runner still served no job.
                 ending.fault = ending.fault.filter(|fault| *fault == Fault::JobRefused);
             }
             ending
@@ -162,7 +162,7 @@ pub(super) fn why_a_job_ended(kind: EndingKind, note: Option<&Reason>) -> Option
 
 /// Returns why the job of an ended runner ended, if the runner is the cause.
 /// GitHub's webhook says how the job ended, never why.
-fn what_befell_the_job(ending: &Ending) -> Option<Reason> {
+fn why_this_job_ended(ending: &Ending) -> Option<Reason> {
     match ending.kind {
         EndingKind::AgentCrashed | EndingKind::SpotInterrupted => {
             Some(ending.note.clone().unwrap_or_else(|| ending.kind.code().into()))

@@ -414,7 +414,7 @@ fn an_old_queued_event_is_no_demand_before_github_confirms_it() {
 }
 
 #[test]
-fn a_job_that_nobody_knew_takes_another_jobs_runner_and_the_plan_is_made_anew() {
+fn a_job_that_nobody_knew_takes_another_jobs_runner_and_the_plan_is_made_again() {
     let mut book = Book::with_runner();
     let told = book.tell(&in_progress(8));
     assert!(told.replan, "job 7 has no runner any more: {told:?}");

@@ -84,22 +84,7 @@ impl Class {
         let class = || name.to_string();
         let size =
             entry.size().map_err(|source| errors.push(ClassError::Size { class: class(), source })).ok();
-        for label in &entry.labels {
-            if let Some(expected) = label_mistake(label) {
-                errors.push(ClassError::Label { class: class(), label: label.clone(), expected });
-            }
-        }
-        let built_in = [
-            "self-hosted".to_owned(),
-            "linux".to_owned(),
-            entry.arch.label().to_owned(),
-            format!("class:{name}"),
-        ];
-        let offers = Labels::new(built_in.iter().chain(&entry.labels));
-        let len = offers.to_string().len();
-        if len > Catalogue::LABELS_LEN {
-            errors.push(ClassError::Labels { class: class(), len, max: Catalogue::LABELS_LEN });
-        }
+        let offers = entry.offers(name, &mut errors);
         for (key, value) in [("max_runners", entry.max_runners), ("max_job_minutes", entry.max_job_minutes)] {
             if value == Some(0) {
                 errors.push(ClassError::Zero { class: class(), key });
@@ -108,13 +93,7 @@ impl Class {
         if let Some(value) = entry.max_job_minutes.filter(|value| *value > Limits::MAX_JOB_MINUTES) {
             errors.push(ClassError::JobMinutes { class: class(), value });
         }
-        let mut patterns = Vec::new();
-        for text in entry.repositories.iter().flatten() {
-            match RepositoryPattern::parse(text) {
-                Ok(pattern) => patterns.push(pattern),
-                Err(source) => errors.push(ClassError::Repository { class: class(), source }),
-            }
-        }
+        let repositories = entry.repositories(name, &mut errors);
         let warm = entry.warm.as_ref().and_then(|warm| {
             Warm::read(warm, entry.max_runners)
                 .map_err(|mistakes| {
@@ -135,16 +114,7 @@ impl Class {
                 );
             })
             .unwrap_or_default();
-        for (key, is_set, expected) in entry.excluded_by_docker() {
-            if entry.docker && is_set {
-                errors.push(ClassError::WithDocker { class: class(), key, expected });
-            }
-        }
-        for (key, is_set, expected) in entry.excluded_by_managed_instances() {
-            if entry.compute == Compute::ManagedInstances && !entry.docker && is_set {
-                errors.push(ClassError::OnManagedInstances { class: class(), key, expected });
-            }
-        }
+        entry.check_exclusions(name, &mut errors);
         match size {
             Some(size) if errors.is_empty() => Ok(Self {
                 name: name.clone(),
@@ -157,7 +127,7 @@ impl Class {
                 offers,
                 image: entry.image.clone(),
                 image_fallback: entry.image_fallback,
-                repositories: entry.repositories.is_some().then_some(patterns),
+                repositories,
                 exec: entry.exec,
                 rerun: entry.rerun,
                 warm,
@@ -177,6 +147,54 @@ impl ClassEntry {
             Compute::Fargate => Size::new(self.cpu, self.memory, self.ephemeral_storage_gib, self.arch),
             Compute::ManagedInstances => {
                 Size::managed(self.cpu, self.memory, self.ephemeral_storage_gib, self.arch)
+            }
+        }
+    }
+
+    /// Returns the labels that runners of the class offer.
+    fn offers(&self, name: &ClassName, errors: &mut Vec<ClassError>) -> Labels {
+        let class = || name.to_string();
+        for label in &self.labels {
+            if let Some(expected) = label_mistake(label) {
+                errors.push(ClassError::Label { class: class(), label: label.clone(), expected });
+            }
+        }
+        let built_in = [
+            "self-hosted".to_owned(),
+            "linux".to_owned(),
+            self.arch.label().to_owned(),
+            format!("class:{name}"),
+        ];
+        let offers = Labels::new(built_in.iter().chain(&self.labels));
+        let len = offers.to_string().len();
+        if len > Catalogue::LABELS_LEN {
+            errors.push(ClassError::Labels { class: class(), len, max: Catalogue::LABELS_LEN });
+        }
+        offers
+    }
+
+    /// Returns which repositories may use the class; `None` for all that policy allows.
+    fn repositories(&self, name: &ClassName, errors: &mut Vec<ClassError>) -> Option<Vec<RepositoryPattern>> {
+        let mut patterns = Vec::new();
+        for text in self.repositories.as_ref()? {
+            match RepositoryPattern::parse(text) {
+                Ok(pattern) => patterns.push(pattern),
+                Err(source) => errors.push(ClassError::Repository { class: name.to_string(), source }),
+            }
+        }
+        Some(patterns)
+    }
+
+    /// Checks that no key is set that what runs the class's tasks excludes.
+    fn check_exclusions(&self, name: &ClassName, errors: &mut Vec<ClassError>) {
+        for (key, is_set, expected) in self.excluded_by_docker() {
+            if self.docker && is_set {
+                errors.push(ClassError::WithDocker { class: name.to_string(), key, expected });
+            }
+        }
+        for (key, is_set, expected) in self.excluded_by_managed_instances() {
+            if self.compute == Compute::ManagedInstances && !self.docker && is_set {
+                errors.push(ClassError::OnManagedInstances { class: name.to_string(), key, expected });
             }
         }
     }

@@ -112,7 +112,7 @@ pub enum SizeError {
     /// No EC2 instance has so few or so many vCPUs that the task would reserve more than half of them.
     #[error(
         "cpu {cpu} is not offered on managed instances: a task must reserve more than half of the vCPUs of its \
-         instance, of which EC2 offers {offered}. From {nearest} is expected"
+         instance. EC2 offers {offered}. From {nearest} is expected"
     )]
     InstanceCpu {
         cpu: u32,

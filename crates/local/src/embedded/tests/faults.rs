@@ -86,7 +86,7 @@ pub(super) fn faulty(fixture: &Fixture) -> (DynamoStore, Faulty) {
 }
 
 #[tokio::test]
-async fn parallel_transactions_that_collide_are_a_conflict_to_be_decided_anew() {
+async fn parallel_transactions_that_collide_are_a_conflict_to_be_decided_again() {
     let fixture = Fixture::new().await;
     let (store, faults) = faulty(&fixture);
     faults.conflict.store(true, Ordering::Relaxed);

@@ -52,7 +52,7 @@ async fn a_sweep_goes_on_where_the_last_one_ended() {
 }
 
 #[tokio::test]
-async fn progress_of_a_newer_release_has_the_sweep_begin_anew() {
+async fn progress_of_a_newer_release_has_the_sweep_begin_again() {
     let fixture = Fixture::new().await;
     fixture.put(&json!({"pk": {"S": "dispatch"}, "sk": {"S": "sweep"}, "s": {"N": "99"}, "d": {"S": "{}"}}));
     assert_eq!(fixture.store.progress().await.unwrap(), SweepProgress::default());

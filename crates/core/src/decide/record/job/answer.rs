@@ -30,7 +30,7 @@ pub(in crate::decide::record) fn record_answer(
     records: &Records,
     rules: Rules<'_>,
 ) -> Recorded {
-    let mut recorded = heed_answer(job, event, records, rules);
+    let mut recorded = learn_from_answer(job, event, records, rules);
     if recorded.changes.is_empty() {
         return record_asked(job, at);
     }
@@ -65,7 +65,7 @@ fn asked_again(job: &Job, at: Timestamp, limit: SignedDuration) -> Recorded {
     Recorded::accepted(vec![Change::Job(asked)], false)
 }
 
-fn heed_answer(job: &Job, event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
+fn learn_from_answer(job: &Job, event: &JobEvent, records: &Records, rules: Rules<'_>) -> Recorded {
     // The next step towards the runner that fails it. A job that GitHub has just released gets its time first.
     if event.action == JobAction::Queued
         && !is_refused_unreleased(job)

@@ -27,7 +27,7 @@ pub struct InstanceShape {
 }
 
 impl InstanceShape {
-    /// Returns the smallest instance for a task of this size; `None` if there is none of which it reserves more than half.
+    /// Returns the smallest instance for a task of this size; `None` if it reserves more than half of none.
     #[must_use]
     pub fn of(cpu: u32, memory: u32) -> Option<Self> {
         let vcpus = VCPUS.into_iter().find(|vcpus| cpu <= vcpus * UNITS_PER_VCPU)?;
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(
             told(1024, 2048, None).unwrap_err(),
             "cpu 1024 is not offered on managed instances: a task must reserve more than half of the vCPUs of its \
-             instance, of which EC2 offers 2, 4, 8, 16, 32, 48, 64, 96. From 1025 to 2048 is expected"
+             instance. EC2 offers 2, 4, 8, 16, 32, 48, 64, 96. From 1025 to 2048 is expected"
         );
         assert!(told(200_000, 2048, None).unwrap_err().ends_with("From 49153 to 98304 is expected"));
         assert_eq!(
