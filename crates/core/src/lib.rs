@@ -13,6 +13,7 @@ pub mod records;
 pub mod decide;
 
 pub mod cidr;
+pub mod host;
 pub mod id;
 pub mod reason;
 pub mod text;

@@ -110,10 +110,11 @@ impl Client {
         http.send(call, &bearer).await
     }
 
-    /// Whether this is github.com, or a stand-in for it on this machine.
-    pub(crate) fn is_github_com(&self) -> bool {
+    /// Whether this is github.com's API, or a stand-in for it on this machine. Another API may lack the repositories of
+    /// github.com.
+    pub(crate) fn has_public_repositories(&self) -> bool {
         match &self.via {
-            Via::Direct { http, .. } => http.is_github_com(),
+            Via::Direct { http, .. } => http.has_public_repositories(),
             Via::Relay(_) => false,
         }
     }
