@@ -6,8 +6,8 @@ use ecsrunner_core::id::{Account, JobId, Repository, RunId, RunnerId, RunnerName
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::Clock;
 use ecsrunner_engine::ports::github::{
-    Deletion, DeliveredWebhook, DeliveryPage, GitHub, GitHubError, JitConfig, PastDelivery, QueuedJobs,
-    Registration, RegistrationPage, RemoteJob, RemoteRun, RepositoryPage, RunPart,
+    CALL_LIMIT, Deletion, DeliveredWebhook, DeliveryPage, GitHub, GitHubError, JitConfig, PastDelivery,
+    QueuedJobs, Registration, RegistrationPage, RemoteJob, RemoteRun, RepositoryPage, RunPart,
 };
 use secrecy::SecretString;
 
@@ -16,8 +16,6 @@ use crate::outside::{Outside, Shared};
 
 /// The size of a page of registrations or deliveries.
 const PAGE: usize = 100;
-/// How long the GitHub client waits for an answer: `CALL_LIMIT` of `crates/github`.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug)]
 pub struct MemoryGitHub(pub(crate) Shared);
@@ -61,7 +59,7 @@ impl MemoryGitHub {
             tokio::time::sleep(takes).await;
         }
         if hangs {
-            tokio::time::sleep(CALL_TIMEOUT).await;
+            tokio::time::sleep(CALL_LIMIT).await;
             let operation = "generate-jitconfig".to_owned();
             return Err(GitHubError::Unreachable {
                 operation,
