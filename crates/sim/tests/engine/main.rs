@@ -13,5 +13,6 @@ mod budgets;
 mod rerun;
 mod failures;
 mod hostile;
+mod unstarted;
 mod failures_any_call;
 mod harness;
