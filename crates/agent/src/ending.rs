@@ -4,11 +4,11 @@ use std::fmt;
 use std::io;
 
 use ecsrunner_aws::boot::{TakeError, TaskError};
+use ecsrunner_core::text::chain;
 use ecsrunner_core::wire::exit::AgentExit;
 
 use crate::agent_dir::AgentDirError;
 use crate::env_file::EnvFileError;
-use crate::log::chain;
 use crate::scrub::ScrubError;
 
 /// How the agent ended, with one sentence for people.

@@ -16,9 +16,8 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout};
 use std::time::{Duration, Instant};
 
 use ecsrunner_core::wire::exit::AgentExit;
@@ -27,6 +26,7 @@ use nix::unistd::{Pid, geteuid};
 
 use crate::config::{DockerConfig, Supervision};
 use crate::ending::Ending;
+use crate::keepers::Started;
 use crate::listener::Account;
 use crate::log::Log;
 use crate::mounts::DEFAULT_SOCKET;
@@ -66,22 +66,8 @@ impl Keeper {
         if let Some(above) = dir.parent() {
             fs::create_dir_all(above)?;
         }
-        // The child's handle is dropped: the agent itself reaps all children.
-        let mut child = Command::new(executable)
-            .arg(KEEPER_SUBCOMMAND)
-            .arg(dir)
-            .process_group(0)
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let missing = || io::Error::other("no pipe to the keeper");
-        Ok(Self {
-            pid: Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?),
-            input: child.stdin.take().ok_or_else(missing)?,
-            output: child.stdout.take().ok_or_else(missing)?,
-            view,
-        })
+        let Started { pid, input, output } = Started::run(Path::new(executable), KEEPER_SUBCOMMAND, dir)?;
+        Ok(Self { pid, input, output, view })
     }
 }
 

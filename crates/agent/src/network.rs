@@ -18,9 +18,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -33,6 +32,7 @@ use nix::unistd::Pid;
 
 use crate::addresses::Range;
 use crate::config::Supervision;
+use crate::keepers::Started;
 use crate::log::Log;
 use crate::processes::{self, Status};
 use crate::signals::{Signals, wait};
@@ -85,21 +85,8 @@ impl Keeper {
     ///
     /// The system's.
     pub fn start(executable: &Path, dir: &Path) -> io::Result<Self> {
-        // The child's handle is dropped: the agent itself reaps all children.
-        let mut child = Command::new(executable)
-            .arg(KEEPER_SUBCOMMAND)
-            .arg(dir)
-            .process_group(0)
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let missing = || io::Error::other("no pipe to the keeper");
-        Ok(Self {
-            pid: Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?),
-            input: child.stdin.take().ok_or_else(missing)?,
-            output: child.stdout.take().ok_or_else(missing)?,
-        })
+        let Started { pid, input, output } = Started::run(executable, KEEPER_SUBCOMMAND, dir)?;
+        Ok(Self { pid, input, output })
     }
 
     /// Asks it for a namespace, and waits until it is ready.

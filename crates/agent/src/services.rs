@@ -18,13 +18,14 @@ use std::process::{Command, ExitCode, Stdio};
 use ecsrunner_core::id::ServiceName;
 use ecsrunner_core::rules::service::Service;
 use ecsrunner_core::rules::service::offer::Offer;
+use ecsrunner_core::text::chain;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use crate::agent_dir::{AgentDir, AgentDirError};
 use crate::config::Supervision;
 use crate::listener::{Account, NOT_STARTED};
-use crate::log::{Log, chain};
+use crate::log::Log;
 use crate::processes::Status;
 use offered::{At, Offered, Process};
 

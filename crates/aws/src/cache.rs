@@ -1,9 +1,12 @@
 //! Caches a value that is read again once it is too old.
 
+use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ecsrunner_core::clock::has_passed;
+use ecsrunner_engine::chain;
 use jiff::{SignedDuration, Timestamp};
+use tracing::warn;
 
 /// The last value and when it was read, by the wall clock: other clocks may stand
 /// still while a Lambda is frozen.
@@ -20,11 +23,20 @@ struct State<T> {
 /// each attempt can take as long as a request.
 const AFTER_A_FAILURE: SignedDuration = SignedDuration::from_secs(10);
 
+/// How long a value is used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ages {
+    /// Before it is read again.
+    pub(crate) usual: SignedDuration,
+    /// If it cannot be read again.
+    pub(crate) unreadable: SignedDuration,
+}
+
 /// A value that was read.
 #[derive(Debug)]
 pub(crate) struct Kept<T> {
     pub(crate) value: Arc<T>,
-    pub(crate) read_at: Timestamp,
+    read_at: Timestamp,
 }
 
 impl<T> Clone for Kept<T> {
@@ -35,7 +47,7 @@ impl<T> Clone for Kept<T> {
 
 impl<T> Kept<T> {
     /// Whether it was read less than `age` ago. False if the clock was set back since.
-    pub(crate) fn is_younger(&self, age: SignedDuration, now: Timestamp) -> bool {
+    fn is_younger(&self, age: SignedDuration, now: Timestamp) -> bool {
         !has_passed(age, self.read_at, now)
     }
 }
@@ -59,9 +71,45 @@ impl<T> Cache<T> {
         self.lock().kept = None;
     }
 
+    /// Returns the value if it is young enough, and else what `read` reads. If that fails, returns the old value while
+    /// its age allows that. `what` names it in the log, such as `parameters`.
+    ///
+    /// # Errors
+    ///
+    /// That of `read`, if there is no value that is young enough.
+    pub(crate) async fn get_or_read<E: Error>(
+        &self,
+        what: &'static str,
+        ages: Ages,
+        now: Timestamp,
+        is_same: fn(&T, &T) -> bool,
+        read: impl Future<Output = Result<T, E>>,
+    ) -> Result<Arc<T>, E> {
+        let kept = self.get();
+        let usable = |age| kept.as_ref().filter(|kept| kept.is_younger(age, now)).map(|kept| &kept.value);
+        if let Some(value) = usable(ages.usual) {
+            return Ok(Arc::clone(value));
+        }
+        let old = usable(ages.unreadable);
+        if let Some(value) = old
+            && self.has_just_failed(now)
+        {
+            return Ok(Arc::clone(value));
+        }
+        match (read.await, old) {
+            (Ok(value), _) => Ok(self.keep(value, now, is_same)),
+            (Err(error), Some(old)) => {
+                self.failed(now);
+                warn!(what, error = %chain(&error), "the value read before is used");
+                Ok(Arc::clone(old))
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
     /// Stores the value that was read and returns it. An equal old value is kept
     /// instead, so that values derived from it stay valid.
-    pub(crate) fn keep(&self, value: T, now: Timestamp, is_same: fn(&T, &T) -> bool) -> Arc<T> {
+    fn keep(&self, value: T, now: Timestamp, is_same: fn(&T, &T) -> bool) -> Arc<T> {
         let mut state = self.lock();
         let before = state.kept.take().map(|kept| kept.value).filter(|before| is_same(before, &value));
         let value = before.unwrap_or_else(|| Arc::new(value));
@@ -70,12 +118,12 @@ impl<T> Cache<T> {
     }
 
     /// Records that reading it again has failed.
-    pub(crate) fn failed(&self, now: Timestamp) {
+    fn failed(&self, now: Timestamp) {
         self.lock().failed_at = Some(now);
     }
 
     /// Whether reading it again failed within [`AFTER_A_FAILURE`].
-    pub(crate) fn has_just_failed(&self, now: Timestamp) -> bool {
+    fn has_just_failed(&self, now: Timestamp) -> bool {
         self.lock().failed_at.is_some_and(|failed| !has_passed(AFTER_A_FAILURE, failed, now))
     }
 }
@@ -93,6 +141,31 @@ mod tests {
         let first = cache.keep("value", now, SAME);
         assert!(Arc::ptr_eq(&first, &cache.keep("value", now, SAME)));
         assert!(!Arc::ptr_eq(&first, &cache.keep("other", now, SAME)));
+    }
+
+    #[tokio::test]
+    async fn an_old_value_serves_while_it_cannot_be_read_again_and_not_for_ever() {
+        let at = |secs| Timestamp::from_second(secs).unwrap();
+        let ages = Ages { usual: SignedDuration::from_secs(25), unreadable: SignedDuration::from_mins(5) };
+        let cache = Cache::new();
+        let get = async |secs: i64, read: Result<&'static str, &'static str>| {
+            let read = async { read.map_err(std::io::Error::other) };
+            let got = cache.get_or_read("test", ages, at(secs), SAME, read).await;
+            got.map(|value| *value).map_err(|error| error.to_string())
+        };
+        let gone = Err("unreachable");
+        assert_eq!(get(0, gone).await, Err("unreachable".to_owned()));
+        assert_eq!(get(0, Ok("first")).await, Ok("first"));
+        assert_eq!(get(24, Ok("second")).await, Ok("first"), "it is not read again while it is young");
+        assert_eq!(get(25, gone).await, Ok("first"));
+        assert_eq!(
+            get(34, Ok("second")).await,
+            Ok("first"),
+            "a failure is followed by ten seconds without a read"
+        );
+        assert_eq!(get(35, Ok("second")).await, Ok("second"));
+        assert_eq!(get(334, gone).await, Ok("second"));
+        assert_eq!(get(335, gone).await, Err("unreachable".to_owned()));
     }
 
     #[test]

@@ -14,23 +14,21 @@ use ecsrunner_core::id::Deployment;
 use ecsrunner_core::rules::class::{Catalogue, ClassEntry};
 use ecsrunner_core::rules::service::Place;
 use ecsrunner_core::rules::settings::{Settings, SettingsEntry};
+use ecsrunner_engine::Ruleset;
 use ecsrunner_engine::ports::Disposition;
-use ecsrunner_engine::{Ruleset, chain};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tracing::warn;
 
-use crate::cache::Cache;
+use crate::cache::{Ages, Cache};
 use crate::connection::Connection;
 use crate::ecs::{AgentEnvironment, Fleet};
 use crate::fault::Fault;
 
 pub use deployment::{DeploymentFacts, ImageFacts, WebhookSources};
 
-/// How long values are used before they are read again: `ecsrunner pause` must take effect within 30 s.
-const AGE: SignedDuration = SignedDuration::from_secs(25);
-/// How long they are used if they cannot be read again.
-const AGE_WHEN_UNREADABLE: SignedDuration = SignedDuration::from_mins(5);
+/// How long values are used. `ecsrunner pause` must take effect within 30 s.
+const AGES: Ages = Ages { usual: SignedDuration::from_secs(25), unreadable: SignedDuration::from_mins(5) };
 
 /// The parameters of a deployment, under `/ecsrunner/<deployment>/`.
 #[derive(Debug)]
@@ -96,35 +94,18 @@ impl Parameters {
     /// The parameters cannot be read or are invalid. The error names each mistake
     /// with the parameter's name, the key and the value.
     pub async fn read(&self, now: Timestamp) -> Result<Arc<Configuration>, ParametersError> {
-        let kept = self.cache.get();
-        if let Some(kept) = kept.as_ref().filter(|kept| kept.is_younger(AGE, now)) {
-            return Ok(Arc::clone(&kept.value));
-        }
-        if let Some(kept) = kept.as_ref().filter(|kept| kept.is_younger(AGE_WHEN_UNREADABLE, now))
-            && self.cache.has_just_failed(now)
-        {
-            return Ok(Arc::clone(&kept.value));
-        }
-        let before = kept.as_ref().map(|kept| &kept.value.class_faults);
-        match self.read_now().await {
-            Ok(configuration) => {
-                // Logged once, and not every 25 seconds.
-                if before != Some(&configuration.class_faults) {
-                    for fault in &configuration.class_faults {
-                        warn!(fault, "a class is set aside");
-                    }
+        let read = async {
+            let configuration = self.read_now().await?;
+            // Logged once, and not every 25 seconds.
+            let before = self.cache.get();
+            if before.is_none_or(|before| before.value.class_faults != configuration.class_faults) {
+                for fault in &configuration.class_faults {
+                    warn!(fault, "a class is set aside");
                 }
-                Ok(self.cache.keep(configuration, now, |_, _| false))
             }
-            Err(error) => match kept.filter(|kept| kept.is_younger(AGE_WHEN_UNREADABLE, now)) {
-                Some(kept) => {
-                    self.cache.failed(now);
-                    warn!(error = %chain(&error), "the parameters read before are used");
-                    Ok(kept.value)
-                }
-                None => Err(error),
-            },
-        }
+            Ok(configuration)
+        };
+        self.cache.get_or_read("parameters", AGES, now, |_, _| false, read).await
     }
 
     /// Has the next [`Parameters::read`] ask SSM, because the caller has changed a parameter.

@@ -9,13 +9,11 @@ use std::sync::Arc;
 
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::SdkError;
-use ecsrunner_engine::chain;
 use ecsrunner_engine::ports::Disposition;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
-use tracing::warn;
 
-use crate::cache::Cache;
+use crate::cache::{Ages, Cache};
 use crate::connection::Connection;
 use crate::fault::Fault;
 
@@ -182,26 +180,8 @@ impl<T> Secret<T> {
         now: Timestamp,
         (parse, is_same): Form<T>,
     ) -> Result<Arc<T>, SecretError> {
-        let kept = self.cache.get();
-        if let Some(kept) = kept.as_ref().filter(|kept| kept.is_younger(age, now)) {
-            return Ok(Arc::clone(&kept.value));
-        }
-        if let Some(kept) = kept.as_ref().filter(|kept| kept.is_younger(AGE_WHEN_UNREADABLE, now))
-            && self.cache.has_just_failed(now)
-        {
-            return Ok(Arc::clone(&kept.value));
-        }
-        match self.read(client, parse).await {
-            Ok(value) => Ok(self.cache.keep(value, now, is_same)),
-            Err(error) => match kept.filter(|kept| kept.is_younger(AGE_WHEN_UNREADABLE, now)) {
-                Some(kept) => {
-                    self.cache.failed(now);
-                    warn!(error = %chain(&error), "the secret read before is used");
-                    Ok(kept.value)
-                }
-                None => Err(error),
-            },
-        }
+        let ages = Ages { usual: age, unreadable: AGE_WHEN_UNREADABLE };
+        self.cache.get_or_read("secret", ages, now, is_same, self.read(client, parse)).await
     }
 
     async fn read(

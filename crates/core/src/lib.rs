@@ -14,6 +14,7 @@ pub mod decide;
 
 pub mod cidr;
 pub mod clock;
+pub mod host;
 pub mod id;
 pub mod reason;
 pub mod text;

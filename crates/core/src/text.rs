@@ -1,5 +1,6 @@
-//! How text is shown that others chose, such as names from a workflow or headers of a request.
+//! How text is shown: text that others chose, such as names from a workflow or headers of a request, and errors.
 
+use std::error::Error;
 use std::fmt::{self, Write};
 
 /// Returns whether a character is not visible or changes how others are shown: control characters, zero-width ones,
@@ -47,9 +48,59 @@ impl fmt::Display for Outside<'_> {
     }
 }
 
+/// Returns a text for a page in HTML, as content of an element or as the value of an attribute in quotes.
+#[must_use]
+pub fn html_escaped(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut safe, c| {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            other => safe.push(other),
+        }
+        safe
+    })
+}
+
+/// Returns an error and its chain of causes in one line, such as `the file cannot be read: no such file`.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
+
+    #[test]
+    fn no_character_of_a_text_can_end_an_attribute_or_begin_an_element() {
+        assert_eq!(html_escaped("<a b=\"c\" d='e'> & ü"), "&lt;a b=&quot;c&quot; d=&#39;e&#39;&gt; &amp; ü");
+    }
+
+    #[test]
+    fn an_error_is_shown_with_all_its_causes() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{words}")]
+        struct Fault {
+            words: &'static str,
+            source: io::Error,
+        }
+        let middle = io::Error::other(Fault { words: "middle", source: io::Error::other("last") });
+        let first = Fault { words: "first", source: io::Error::other(middle) };
+        // An `io::Error` shows what it contains, and has its cause.
+        assert_eq!(chain(&first), "first: middle: last");
+    }
 
     #[test]
     fn hidden_characters_are_shown_as_escapes_and_others_as_they_are() {

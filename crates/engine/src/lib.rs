@@ -26,6 +26,7 @@ use ecsrunner_core::rules::Rules;
 use ecsrunner_core::rules::class::Catalogue;
 use ecsrunner_core::rules::image::ImageRules;
 use ecsrunner_core::rules::settings::Settings;
+pub use ecsrunner_core::text::chain;
 use tokio::sync::{Notify, broadcast};
 
 use counts::Counts;
@@ -191,17 +192,4 @@ impl<W: World> Engine<W> {
     pub async fn kicked(&self) {
         self.kicked.notified().await;
     }
-}
-
-/// Formats an error and its chain of causes on one line.
-#[must_use]
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 use ecsrunner_core::id::{Account, JobId, Repository, RunId, RunnerId, RunnerName};
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::github::{
-    Deletion, DeliveredWebhook, DeliveryPage, GitHub, GitHubError, JitConfig, QueuedJobs, Registration,
-    RegistrationPage, RemoteJob, RemoteRun, RepositoryPage, RunPart,
+    CALL_LIMIT, Deletion, DeliveredWebhook, DeliveryPage, GitHub, GitHubError, JitConfig, QueuedJobs,
+    Registration, RegistrationPage, RemoteJob, RemoteRun, RepositoryPage, RunPart,
 };
 use rustls::ClientConfig;
 
 use crate::auth::{Authority, Credentials, CredentialsError, Grant, InstallationId};
-use crate::http::{ApiUrl, CALL_LIMIT, Call, Http, StorageError, Stored};
+use crate::http::{ApiUrl, Call, Http, StorageError, Stored};
 use crate::relay::Relay;
 use crate::releases::LastRelease;
 use crate::reply::{Fault, Reply};
@@ -110,10 +110,11 @@ impl Client {
         http.send(call, &bearer).await
     }
 
-    /// Whether this is github.com, or a stand-in for it on this machine.
-    pub(crate) fn is_github_com(&self) -> bool {
+    /// Whether this is github.com's API, or a stand-in for it on this machine. Another API may lack the repositories of
+    /// github.com.
+    pub(crate) fn has_public_repositories(&self) -> bool {
         match &self.via {
-            Via::Direct { http, .. } => http.is_github_com(),
+            Via::Direct { http, .. } => http.has_public_repositories(),
             Via::Relay(_) => false,
         }
     }

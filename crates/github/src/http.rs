@@ -9,6 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ecsrunner_core::host::loopback_of;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{ClientBuilder, Method, StatusCode, Url};
@@ -19,9 +20,6 @@ use crate::reply::{Fault, Reply};
 
 pub use storage::StorageError;
 pub(crate) use storage::Stored;
-
-/// How long one HTTP call may take, including reading its reply.
-pub const CALL_LIMIT: Duration = Duration::from_secs(10);
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Shorter than GitHub keeps an idle connection open. If a POST meets a closed
@@ -82,8 +80,7 @@ impl ApiUrl {
     }
 
     fn is_loopback(&self) -> bool {
-        let host = self.0.host_str().unwrap_or_default();
-        host == "localhost" || host == "[::1]" || host.starts_with("127.")
+        self.0.host_str().and_then(loopback_of).is_some()
     }
 }
 
@@ -206,7 +203,8 @@ impl Http {
         Ok(Self { api, client, call_limit, tls })
     }
 
-    pub(crate) fn is_github_com(&self) -> bool {
+    /// Whether it is github.com's API, or a stand-in for it on this machine.
+    pub(crate) fn has_public_repositories(&self) -> bool {
         self.api.is_loopback() || self.api.to_string() == ApiUrl::GITHUB_COM
     }
 
@@ -357,6 +355,17 @@ mod tests {
             assert_eq!(ApiUrl::parse(base).unwrap().to_string(), "https://ghes.example/api/v3");
         }
         assert_eq!(joined("http://127.0.0.1:4011"), format!("http://127.0.0.1:4011{query}"));
+    }
+
+    #[test]
+    fn a_name_that_begins_like_an_address_of_loopback_is_another_machine() {
+        let is_here = |url: &str| ApiUrl::parse(url).unwrap().is_loopback();
+        for url in ["http://127.0.0.1:4011", "http://127.1", "http://localhost/api/v3", "http://[::1]:4011"] {
+            assert!(is_here(url), "{url}");
+        }
+        for url in ["http://127.example.com", "http://127.0.0.1.example.com", "https://api.github.com"] {
+            assert!(!is_here(url), "{url}");
+        }
     }
 
     #[test]

@@ -26,4 +26,5 @@ mod reply;
 
 pub use auth::{App, AppId, AppIdError, Credentials, CredentialsError, InstallationId};
 pub use client::{Client, ClientError};
-pub use http::{ApiUrl, ApiUrlError, CALL_LIMIT};
+pub use ecsrunner_engine::ports::github::CALL_LIMIT;
+pub use http::{ApiUrl, ApiUrlError};

@@ -43,7 +43,7 @@ impl Client {
     ///
     /// The call fails, or GitHub answers no more calls from this address.
     pub async fn newest_runner(&self) -> Result<Option<Release>, GitHubError> {
-        if !self.is_github_com() {
+        if !self.has_public_repositories() {
             return Ok(None);
         }
         let known = self.last_release().get();

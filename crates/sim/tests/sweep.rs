@@ -63,11 +63,12 @@ async fn sweep(simulation: &mut Simulation) -> Swept {
 
 /// Registers a runner that ecsrunner did not launch.
 fn register(simulation: &Simulation, id: u64, name: &str, busy: bool) {
+    let now = simulation.shared().clock().now();
     let hub = &mut simulation.shared().lock().hub;
     let job = hub.jobs.keys().next().copied().filter(|_| busy);
-    let (scope, labels) = (Scope::Repository(app()), Labels::new(["self-hosted"]));
-    let runner = HubRunner { name: name.to_owned(), scope, labels, online: false, job };
-    hub.runners.insert(RunnerId::new(id), runner);
+    let busy_since = job.map(|_| now);
+    let idle = HubRunner::new(name, &Scope::Repository(app()), Labels::new(["self-hosted"]));
+    hub.runners.insert(RunnerId::new(id), HubRunner { job, busy_since, ..idle });
 }
 
 /// Records the scope as one that recently had runners.

@@ -1,8 +1,8 @@
 //! Where traces go: OpenTelemetry's own variables.
 
 use std::fmt;
-use std::net::IpAddr;
 
+use ecsrunner_core::host::loopback_of;
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
@@ -133,9 +133,7 @@ impl Endpoint {
 
     /// Whether nobody else can read what is sent.
     fn is_private(&self) -> bool {
-        let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        let is_here = host.parse::<IpAddr>().map_or(host == "localhost", |address| address.is_loopback());
-        self.url.scheme() == "https" || is_here
+        self.url.scheme() == "https" || self.url.host_str().and_then(loopback_of).is_some()
     }
 
     /// The endpoint for people and logs, without its path, which may hold a key.

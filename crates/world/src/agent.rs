@@ -125,7 +125,7 @@ impl Outside {
                     }
                 } else if self.hub.takes_away(registration) {
                     self.agent_exits(task, AgentExit::RegistrationLost, now);
-                } else if self.hub.connect(registration) {
+                } else if self.hub.connect(registration, &mut self.random) {
                     let times = &mut self.life(task).times;
                     (times.connected, times.session_made) = (Some(now), Some(now));
                     self.assign_soon(now);

@@ -8,7 +8,8 @@ mod lists;
 mod port;
 mod webhook;
 
-pub use faults::{HubFaults, RegistrationFailure};
+pub use faults::{HubFaults, RegistrationFailure, UNSTARTED_LIMIT};
+pub(crate) use hub::Assigned;
 pub use hub::{Hub, HubRunner, Trouble};
 pub use job::{HubJob, HubState, Order};
 pub use port::MemoryGitHub;

@@ -18,7 +18,7 @@ use super::agent::Agents;
 use super::clock::VirtualClock;
 use super::driver::{Arrival, Input};
 use super::faults::{FaultPlan, Transit};
-use super::github::Hub;
+use super::github::{Assigned, Hub, UNSTARTED_LIMIT};
 use super::images::Yard;
 use super::ledger::Ledger;
 use super::setup::Setup;
@@ -193,8 +193,16 @@ impl Outside {
 
     fn assign(&mut self, now: Timestamp) {
         self.assigning = false;
-        for (registration, job) in self.hub.assign(&mut self.random, now) {
-            self.agent_takes(registration, job, now);
+        for assigned in self.hub.assign(&mut self.random, now) {
+            match assigned {
+                Assigned::Started(registration, job) => self.agent_takes(registration, job, now),
+                Assigned::Unstarted(registration, job) => {
+                    self.after(now + UNSTARTED_LIMIT, move |outside, at| {
+                        outside.hub.queue_unstarted(registration, job);
+                        outside.assign_soon(at);
+                    })
+                }
+            }
         }
     }
 

@@ -6,14 +6,15 @@ use ecsrunner_core::id::{Epoch, JobId, Repository, RunnerName};
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::job::Job;
 use ecsrunner_core::rules::pool::Scope;
+use ecsrunner_core::wire::job::JobStatus;
 use ecsrunner_engine::ports::Clock;
-use ecsrunner_engine::ports::github::{GitHub, GitHubError, JitConfig};
+use ecsrunner_engine::ports::github::{Deletion, GitHub, GitHubError, JitConfig};
 use ecsrunner_engine::ports::store::{Store, StoreError, Transaction};
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::faults::{FaultPlan, Process};
-use super::github::{MemoryGitHub, Order, RegistrationFailure};
+use super::github::{HubFaults, HubState, MemoryGitHub, Order, RegistrationFailure, Trouble};
 use super::store::MemoryStore;
 use super::{Setup, Simulation, StartTimes, ports};
 
@@ -119,6 +120,96 @@ async fn other_clients_leave_fewer_registrations_a_minute() {
     assert!(matches!(answer, Err(GitHubError::Throttled { .. })), "{answer:?}");
     tokio::time::advance(Duration::from_secs(60)).await;
     register(&simulation, "app").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_for_a_registration_counts_when_it_arrives_whatever_its_answer() {
+    let simulation = simulation(FaultPlan::default());
+    let faults = |change: fn(&mut HubFaults)| change(&mut simulation.shared().lock().hub.faults);
+    faults(|faults| faults.registrations_per_minute = Some(3));
+    faults(|faults| faults.registration_fails = 1.0);
+    assert!(matches!(register(&simulation, "app").await, Err(GitHubError::Server { .. })));
+    faults(|faults| faults.registration_fails = 0.0);
+    simulation.shared().lock().hub.faults.hanging.insert(repository("app"));
+    assert!(matches!(register(&simulation, "app").await, Err(GitHubError::Unreachable { .. })));
+    simulation.shared().lock().hub.trouble = Trouble::Refused;
+    assert!(matches!(register(&simulation, "web").await, Err(GitHubError::Refused { status: 403, .. })));
+    simulation.shared().lock().hub.trouble = Trouble::None;
+    // It is refused at once, though its answer would hang.
+    assert!(matches!(register(&simulation, "app").await, Err(GitHubError::Throttled { .. })));
+    assert_eq!(simulation.shared().lock().hub.throttled, 1);
+    assert!(simulation.shared().lock().hub.configured.is_empty());
+    tokio::time::advance(Duration::from_secs(60)).await;
+    register(&simulation, "web").await.unwrap();
+    assert_eq!(simulation.shared().lock().hub.configured.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_word_busy_comes_late_and_a_deletion_is_refused_at_once() {
+    let mut simulation = simulation(FaultPlan::default());
+    simulation.shared().lock().hub.faults.busy_lags = Duration::from_secs(90);
+    let job = simulation.queue(Order::new(&repository("app"), &["self-hosted"], 600));
+    simulation.pass(Duration::from_secs(60)).await;
+    let (id, name) = {
+        let outside = simulation.shared().lock();
+        let (id, runner) = outside.hub.runners.iter().next().unwrap();
+        assert_eq!(runner.job, Some(job));
+        (*id, RunnerName::parse(&runner.name).unwrap())
+    };
+    let github = MemoryGitHub(simulation.shared().clone());
+    let scope = Scope::Repository(repository("app"));
+    let busy = async || {
+        let listed = github.registrations(&scope, 1).await.unwrap().runners[0].1.busy;
+        let found = github.runner(&scope, &name).await.unwrap().unwrap().busy;
+        (listed, found)
+    };
+    assert_eq!(busy().await, (false, false));
+    assert_eq!(github.delete_runner(&scope, id).await.unwrap(), Deletion::Busy);
+    tokio::time::advance(Duration::from_secs(90)).await;
+    assert_eq!(busy().await, (true, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_starved_runner_gets_no_job_though_it_is_idle() {
+    let mut simulation = simulation(FaultPlan::default());
+    simulation.shared().lock().hub.faults.starves_idle = 1.0;
+    let job = queue(&mut simulation, "app");
+    simulation.pass(Duration::from_secs(60)).await;
+    {
+        let hub = &mut simulation.shared().lock().hub;
+        assert!(hub.runners.values().all(|runner| runner.online && runner.starved));
+        assert_eq!((hub.runners.len(), &hub.jobs[&job].state), (1, &HubState::Queued));
+        hub.faults.starves_idle = 0.0;
+    }
+    simulation.pass(Duration::from_secs(300)).await;
+    assert!(simulation.shared().lock().hub.is_completed(job), "another runner gets it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_its_runner_does_not_start_is_queued_again_after_a_minute() {
+    for is_reported in [false, true] {
+        let mut simulation = simulation(FaultPlan::default());
+        {
+            let faults = &mut simulation.shared().lock().hub.faults;
+            (faults.unstarted, faults.unstarted_reported) = (1.0, if is_reported { 1.0 } else { 0.0 });
+        }
+        let job = queue(&mut simulation, "app");
+        simulation.pass(Duration::from_secs(60)).await;
+        let github = MemoryGitHub(simulation.shared().clone());
+        let remote = github.job(&repository("app"), job).await.unwrap().unwrap();
+        let (status, last) = match is_reported {
+            false => (JobStatus::Queued, "queued"),
+            true => (JobStatus::InProgress, "in_progress"),
+        };
+        assert_eq!((remote.status, remote.runner_name.is_some()), (status, is_reported));
+        assert_eq!(simulation.shared().lock().hub.deliveries.last().unwrap().action, last);
+        simulation.shared().lock().hub.faults.unstarted = 0.0;
+        simulation.pass(Duration::from_secs(60)).await;
+        let outside = simulation.shared().lock();
+        assert_eq!(outside.hub.jobs[&job].begun, 1, "its runner goes on to listen and gets it");
+        let queued = outside.hub.deliveries.iter().filter(|delivery| delivery.action == "queued");
+        assert_eq!(queued.count(), 1, "no webhook says that it is queued again");
+    }
 }
 
 #[tokio::test(start_paused = true)]

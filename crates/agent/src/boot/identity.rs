@@ -4,12 +4,13 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use ecsrunner_aws::boot::{BootTable, Credentials, Http, TaskEndpoints};
+use ecsrunner_core::text::chain;
 use jiff::SignedDuration;
 
 use super::wait::Wait;
 use crate::config::{BootConfig, Identity};
 use crate::ending::Ending;
-use crate::log::{Log, chain};
+use crate::log::Log;
 use crate::signals::Signals;
 
 /// Credentials that are valid for less time than this are fetched again. ECS has new ones by then.

@@ -6,10 +6,11 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use ecsrunner_aws::boot::{BootTable, Disposition, TakeError, TaskError};
+use ecsrunner_core::text::chain;
 
 use crate::config::{BootConfig, Identity};
 use crate::ending::Ending;
-use crate::log::{Log, chain};
+use crate::log::Log;
 use crate::signals::Signals;
 
 const FIRST_DELAY: Duration = Duration::from_millis(15);

@@ -1,7 +1,9 @@
 //! Which addresses of the machine's loopback a task needs: those that its configuration names.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
+
+use ecsrunner_core::host::loopback_of;
 
 /// The port of a name server.
 const DOMAIN: u16 = 53;
@@ -51,12 +53,8 @@ fn of_authority(authority: &str, default_port: u16) -> Option<SocketAddr> {
         Some((host, port)) if !port.contains(']') => (host, port.parse().ok()?),
         _ => (place, default_port),
     };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let address = match host.eq_ignore_ascii_case("localhost") {
-        true => Ipv4Addr::LOCALHOST.into(),
-        false => host.parse::<IpAddr>().ok()?,
-    };
-    (address.is_loopback() && port != 0).then_some(SocketAddr::new(address, port))
+    let address = loopback_of(host)?;
+    (port != 0).then_some(SocketAddr::new(address, port))
 }
 
 #[cfg(test)]

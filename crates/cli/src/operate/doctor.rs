@@ -5,6 +5,8 @@
 mod aws;
 mod budgets;
 mod github;
+#[cfg(feature = "aws")]
+mod image;
 mod local;
 #[cfg(feature = "aws")]
 mod network;

@@ -357,8 +357,14 @@ fn of_image(image: &Image, now: Timestamp) -> impl Iterator<Item = ImageTask> {
 /// Returns in how many days GitHub refuses jobs to runners of this image; `None` if no newer runner is known.
 #[must_use]
 pub fn days_left(built: &Built, now: Timestamp) -> Option<f64> {
-    let left = GITHUBS_LIMIT - now.duration_since(built.outdated_since?);
-    Some(left.as_secs_f64() / (24.0 * 3600.0))
+    built.outdated_since.map(|outdated| days_until_refused(outdated, now))
+}
+
+/// Returns in how many days GitHub refuses jobs to a runner, given when a newer one was released; below 0 once it does.
+#[must_use]
+pub fn days_until_refused(newer_released_at: Timestamp, now: Timestamp) -> f64 {
+    let left = GITHUBS_LIMIT - now.duration_since(newer_released_at);
+    left.as_secs_f64() / (24.0 * 3600.0)
 }
 
 #[cfg(test)]

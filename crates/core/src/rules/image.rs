@@ -62,6 +62,12 @@ impl RunnerVersion {
             ParseIdError::new("version of the runner", text, "three numbers such as 2.337.0 are expected")
         })
     }
+
+    /// Whether no other release need lie between this version and a newer one: it has the same minor number or the next.
+    #[must_use]
+    pub fn may_precede(self, newer: Self) -> bool {
+        self.major == newer.major && (self.minor..=self.minor.saturating_add(1)).contains(&newer.minor)
+    }
 }
 
 impl TryFrom<String> for RunnerVersion {
@@ -93,6 +99,8 @@ mod tests {
         let version = |text: &str| RunnerVersion::parse(text).unwrap();
         assert!(version("2.100.0") > version("2.99.9"));
         assert_eq!(version("v2.337.0").to_string(), "2.337.0");
+        let precedes = |newer| version("2.337.0").may_precede(version(newer));
+        assert_eq!(["2.337.1", "2.338.0", "2.339.0", "3.338.0"].map(precedes), [true, true, false, false]);
         for bad in ["", "2.337", "2.337.0.1", "2.+1.0", "2..0", "latest", "2.337.0-rc", "2.4294967296.0"] {
             assert!(RunnerVersion::parse(bad).is_err(), "{bad}");
         }

@@ -18,12 +18,10 @@ use super::advance::StepError;
 use super::cache::{Call, Trying};
 use super::chain;
 use crate::ports::Clock;
-use crate::ports::github::{Deletion, GitHub, GitHubError, JitConfig, Registration};
+use crate::ports::github::{CALL_LIMIT, Deletion, GitHub, GitHubError, JitConfig, Registration};
 use crate::ports::store::Transaction;
 use crate::{Engine, World};
 
-/// How long GitHub has to answer. It ends its own requests after ten seconds.
-const CALL_LIMIT: Duration = Duration::from_secs(10);
 /// Calls in a row without an answer after which a scope rests. Fewer happen on any day.
 const FAILURES: u32 = 3;
 /// Scopes without an answer after which their account rests.

@@ -13,6 +13,9 @@ use secrecy::SecretString;
 
 use super::Disposition;
 
+/// How long one call may take, including reading its answer. GitHub ends its own requests after ten seconds.
+pub const CALL_LIMIT: Duration = Duration::from_secs(10);
+
 /// GitHub's REST API. Every call has a timeout of its own.
 pub trait GitHub: Send + Sync {
     /// Returns the account whose rate limit a registration in that scope counts against.

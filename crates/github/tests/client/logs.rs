@@ -1,6 +1,7 @@
 //! A job's log: where and with which token it is read, and why there is none.
 
 use ecsrunner_core::id::JobId;
+use ecsrunner_core::text::chain;
 use ecsrunner_engine::ports::github::GitHubError;
 use ecsrunner_github::logs::{JobLogError, MAX_LOG_BYTES, StorageError};
 use serde_json::{Value, json};
@@ -51,16 +52,6 @@ fn absent() -> Option<Answer> {
 
 async fn error_of(github: &Responder) -> JobLogError {
     client(github).job_log(&app(), JOB).await.unwrap_err()
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        words += &format!(": {cause}");
-        source = cause.source();
-    }
-    words
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! The errors that the engine gets when a call to GitHub fails.
 
-use std::error::Error;
 use std::time::Duration;
 
+use ecsrunner_core::text::chain;
 use ecsrunner_engine::ports::Disposition;
 use ecsrunner_engine::ports::github::{GitHub, GitHubError};
 use ecsrunner_github::{ApiUrl, Client, Credentials};
@@ -76,12 +76,7 @@ async fn a_success_that_cannot_be_read_is_unreachable_and_its_body_is_not_repeat
     let error =
         refusal_by(|| Answer::new(201, &json!({"runner": "TOP", "encoded_jit_config": "SECRET"}))).await;
     assert_eq!(error.disposition(), Disposition::Retry { after: None });
-    let mut text = format!("{error} {error:?}");
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text += &cause.to_string();
-        source = cause.source();
-    }
+    let text = format!("{} {error:?}", chain(&error));
     assert!(text.contains("is not as described"), "{text}");
     assert!(!text.contains("TOP") && !text.contains("SECRET"), "{text}");
 }

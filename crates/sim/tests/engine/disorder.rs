@@ -10,7 +10,7 @@ use ecsrunner_engine::ports::Randomness;
 use ecsrunner_world::clock::SeededRandomness;
 use ecsrunner_world::ecs::{Provider, Shortage, StartFault, Status};
 use ecsrunner_world::faults::{FaultPlan, Transit};
-use ecsrunner_world::github::{HubState, Order, Trouble};
+use ecsrunner_world::github::{HubFaults, HubState, Order, Trouble};
 use ecsrunner_world::{Outside, Simulation};
 
 use crate::harness::{SUBNETS, repository, run, settle, setup};
@@ -75,10 +75,18 @@ enum Disturbance {
     Cancels,
     Thefts,
     Crashes,
+    /// Many registrations fail, and other clients use most of the account's rate.
+    Registrations,
+    /// GitHub's API calls runners busy late.
+    LateBusy,
+    /// GitHub gives some idle runners no job.
+    Starvation,
+    /// Some runners do not start the job that they took.
+    Unstarted,
 }
 
 impl Disturbance {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 12] = [
         Self::Shortages,
         Self::Interruptions,
         Self::Failures,
@@ -87,6 +95,10 @@ impl Disturbance {
         Self::Cancels,
         Self::Thefts,
         Self::Crashes,
+        Self::Registrations,
+        Self::LateBusy,
+        Self::Starvation,
+        Self::Unstarted,
     ];
 }
 
@@ -200,7 +212,28 @@ fn cause(simulation: &mut Simulation, disturbance: Disturbance, dice: &Dice) {
             }
         }
         Disturbance::Crashes => {}
+        Disturbance::Registrations => {
+            let few = 2 + usize::try_from(dice.below(10)).unwrap();
+            afflict(simulation, dice, move |faults| {
+                (faults.registration_fails, faults.registrations_per_minute) = (0.3, Some(few));
+            });
+        }
+        Disturbance::LateBusy => {
+            let lag = dice.secs(1, 180);
+            afflict(simulation, dice, move |faults| faults.busy_lags = lag);
+        }
+        Disturbance::Starvation => afflict(simulation, dice, |faults| faults.starves_idle = 0.3),
+        Disturbance::Unstarted => {
+            afflict(simulation, dice, |faults| (faults.unstarted, faults.unstarted_reported) = (0.3, 0.5));
+        }
     }
+}
+
+/// Sets faults of GitHub from some time on, and ends all of that kind when the last jobs were queued.
+fn afflict(simulation: &mut Simulation, dice: &Dice, set: impl FnOnce(&mut HubFaults) + Send + 'static) {
+    simulation.after(dice.secs(0, DISTURBANCE_SECS / 2), move |outside, _| set(&mut outside.hub.faults));
+    simulation
+        .after(Duration::from_secs(DISTURBANCE_SECS), |outside, _| outside.hub.faults = HubFaults::default());
 }
 
 /// Schedules shortages: of Spot in one subnet and in all, of On-Demand, and some that show only after RunTask.

@@ -39,7 +39,7 @@ pub(crate) fn unknown(name: &str) -> Order {
 pub(crate) fn conclusion(simulation: &Simulation, job: JobId) -> Option<&'static str> {
     match &simulation.shared().lock().hub.jobs[&job].state {
         HubState::Completed { conclusion, .. } => Some(conclusion),
-        HubState::Queued | HubState::InProgress { .. } => None,
+        HubState::Queued | HubState::Unstarted { .. } | HubState::InProgress { .. } => None,
     }
 }
 

@@ -14,6 +14,7 @@ mod budgets;
 mod rerun;
 mod failures;
 mod hostile;
+mod unstarted;
 mod failures_any_call;
 mod missing;
 mod harness;

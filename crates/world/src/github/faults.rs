@@ -6,7 +6,7 @@ use std::time::Duration;
 use ecsrunner_core::id::{Account, JobId, Repository};
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::github::GitHubError;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// The current faults. Probabilities are between 0 and 1, for each request.
 #[derive(Clone, Debug, Default)]
@@ -48,7 +48,19 @@ pub struct HubFaults {
     pub clinging: HashSet<JobId>,
     /// Until when reads of single jobs are throttled. The answer contains this time.
     pub job_reads_throttled_until: Option<Timestamp>,
+    /// How long after the begin of its job a runner is still reported as not busy.
+    pub busy_lags: Duration,
+    /// Probability that a runner that connects gets no job, though it is idle and a job fits.
+    pub starves_idle: f64,
+    /// Probability that a runner does not start the job that GitHub gives it. GitHub queues such a job again after
+    /// [`UNSTARTED_LIMIT`].
+    pub unstarted: f64,
+    /// Probability that GitHub reports such a job as begun meanwhile. It never reports that the job is queued again.
+    pub unstarted_reported: f64,
 }
+
+/// How long GitHub waits for the start of a job that a runner took: 60 s (reported).
+pub const UNSTARTED_LIMIT: SignedDuration = SignedDuration::from_secs(60);
 
 /// The answer to a registration that fails, although a retry would succeed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

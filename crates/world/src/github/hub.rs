@@ -38,6 +38,38 @@ pub struct HubRunner {
     pub online: bool,
     /// The job that it executes.
     pub job: Option<JobId>,
+    /// When it began that job.
+    pub busy_since: Option<Timestamp>,
+    /// The job that it took and does not start.
+    pub unstarted: Option<JobId>,
+    /// Whether GitHub gives it no job.
+    pub starved: bool,
+}
+
+impl HubRunner {
+    /// Returns a runner whose listener is not connected yet.
+    #[must_use]
+    pub fn new(name: &str, scope: &Scope, labels: Labels) -> Self {
+        Self {
+            name: name.to_owned(),
+            scope: scope.clone(),
+            labels,
+            online: false,
+            job: None,
+            busy_since: None,
+            unstarted: None,
+            starved: false,
+        }
+    }
+}
+
+/// What GitHub does with a queued job and an idle runner.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Assigned {
+    /// The runner executes the job.
+    Started(RunnerId, JobId),
+    /// The runner took the job and does not start it.
+    Unstarted(RunnerId, JobId),
 }
 
 #[derive(Debug, Default)]
@@ -58,9 +90,9 @@ pub struct Hub {
     pub faults: HubFaults,
     /// How often a job was requested while reads of jobs were throttled.
     pub throttled_job_reads: u64,
-    /// The times at which configurations were made.
+    /// The times at which requests arrived whose configurations were made.
     pub configured: Vec<Timestamp>,
-    /// How often the limit of registrations was exceeded.
+    /// How many requests for registrations were refused because of their limit.
     pub throttled: u32,
     minutes: HashMap<Account, VecDeque<Timestamp>>,
     /// Deliveries that are not sent yet.
@@ -126,13 +158,12 @@ impl Hub {
     }
 
     /// Assigns queued jobs to idle runners that fit. The seed determines the choice.
-    pub(crate) fn assign(&mut self, random: &mut Random, now: Timestamp) -> Vec<(RunnerId, JobId)> {
-        let mut idle: Vec<RunnerId> = self
-            .runners
-            .iter()
-            .filter(|(_, runner)| runner.online && runner.job.is_none())
-            .map(|(id, _)| *id)
-            .collect();
+    pub(crate) fn assign(&mut self, random: &mut Random, now: Timestamp) -> Vec<Assigned> {
+        let is_idle = |runner: &HubRunner| {
+            runner.online && !runner.starved && runner.job.is_none() && runner.unstarted.is_none()
+        };
+        let mut idle: Vec<RunnerId> =
+            self.runners.iter().filter(|(_, runner)| is_idle(runner)).map(|(id, _)| *id).collect();
         random.shuffle(&mut idle);
         let mut assigned = Vec::new();
         for id in idle {
@@ -140,12 +171,46 @@ impl Hub {
             let fits = |job: &&HubJob| job.fits(&runner.labels) && covers(&runner.scope, job);
             let fitting: Vec<JobId> = self.jobs.values().filter(fits).map(|job| job.id).collect();
             let Some(job) = fitting.get(random.below(fitting.len())) else { continue };
-            runner.job = Some(*job);
             let name = runner.name.clone();
-            self.begin(*job, name, now);
-            assigned.push((id, *job));
+            if happens(self.faults.unstarted, random) {
+                runner.unstarted = Some(*job);
+                let is_reported = happens(self.faults.unstarted_reported, random);
+                self.take_without_start(*job, name, is_reported.then_some(now), now);
+                assigned.push(Assigned::Unstarted(id, *job));
+            } else {
+                (runner.job, runner.busy_since) = (Some(*job), Some(now));
+                self.begin(*job, name, now);
+                assigned.push(Assigned::Started(id, *job));
+            }
         }
         assigned
+    }
+
+    fn take_without_start(
+        &mut self,
+        id: JobId,
+        runner: String,
+        reported_at: Option<Timestamp>,
+        now: Timestamp,
+    ) {
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.state = HubState::Unstarted { runner, reported_at };
+            if reported_at.is_some() {
+                self.tell(id, "in_progress", now);
+            }
+        }
+    }
+
+    /// Queues a job again that its runner took and did not start. No webhook reports it.
+    pub(crate) fn queue_unstarted(&mut self, runner: RunnerId, id: JobId) {
+        if let Some(runner) = self.runners.get_mut(&runner) {
+            runner.unstarted = None;
+        }
+        if let Some(job) = self.jobs.get_mut(&id)
+            && matches!(job.state, HubState::Unstarted { .. })
+        {
+            job.state = HubState::Queued;
+        }
     }
 
     /// Gives a queued job to a foreign runner. Returns false if it is not queued.
@@ -197,11 +262,12 @@ impl Hub {
     }
 
     /// Connects a listener. Returns false if its registration is gone.
-    pub fn connect(&mut self, id: RunnerId) -> bool {
+    pub(crate) fn connect(&mut self, id: RunnerId, random: &mut Random) -> bool {
         match self.runners.get_mut(&id) {
             None => false,
             Some(runner) => {
                 runner.online = true;
+                runner.starved = happens(self.faults.starves_idle, random);
                 true
             }
         }
@@ -214,7 +280,8 @@ impl Hub {
         }
     }
 
-    /// Counts a registration under the limit of its minute, or returns how long to wait.
+    /// Counts a request for a registration under the limit of its minute, whatever its answer, or returns how long to
+    /// wait.
     pub(super) fn admit(&mut self, account: &Account, now: Timestamp) -> Result<(), Duration> {
         let minute = self.minutes.entry(account.clone()).or_default();
         while minute.front().is_some_and(|at| now.duration_since(*at) >= MINUTE) {
@@ -225,23 +292,23 @@ impl Hub {
             return Err(Duration::from_secs(60));
         }
         minute.push_back(now);
-        self.configured.push(now);
         Ok(())
     }
 
-    pub(super) fn register(&mut self, name: &str, scope: &Scope, labels: &[String]) -> Option<RunnerId> {
+    /// Makes the configuration of a runner; `None` if its name is taken.
+    pub(super) fn register(
+        &mut self,
+        name: &str,
+        scope: &Scope,
+        labels: &[String],
+        now: Timestamp,
+    ) -> Option<RunnerId> {
         if self.runners.values().any(|runner| runner.name == name && runner.scope == *scope) {
             return None;
         }
         let id = RunnerId::new(self.next_id());
-        let runner = HubRunner {
-            name: name.to_owned(),
-            scope: scope.clone(),
-            labels: Labels::new(labels),
-            online: false,
-            job: None,
-        };
-        self.runners.insert(id, runner);
+        self.runners.insert(id, HubRunner::new(name, scope, Labels::new(labels)));
+        self.configured.push(now);
         Some(id)
     }
 
@@ -284,6 +351,11 @@ impl Hub {
         self.last_id += 1;
         self.last_id
     }
+}
+
+/// Whether a fault happens. A fault that is off draws nothing, so that it does not change what a seed gives.
+fn happens(probability: f64, random: &mut Random) -> bool {
+    probability > 0.0 && random.happens(probability)
 }
 
 /// Whether runners of a scope serve a job's repository.

@@ -35,6 +35,12 @@ impl Order {
 pub enum HubState {
     /// It waits for a runner.
     Queued,
+    /// A runner took it and does not start it.
+    Unstarted {
+        runner: String,
+        /// When GitHub reported it as begun, if it did.
+        reported_at: Option<Timestamp>,
+    },
     /// A runner executes it.
     InProgress { runner: String, since: Timestamp },
     Completed {
@@ -59,7 +65,7 @@ pub struct HubJob {
     pub labels: Labels,
     /// When it was queued.
     pub created_at: Timestamp,
-    /// How often a runner started it.
+    /// How often a runner started to execute it.
     pub begun: u32,
     pub state: HubState,
 }
@@ -75,8 +81,8 @@ impl HubJob {
     #[must_use]
     pub fn status(&self) -> &'static str {
         match self.state {
-            HubState::Queued => "queued",
-            HubState::InProgress { .. } => "in_progress",
+            HubState::Queued | HubState::Unstarted { reported_at: None, .. } => "queued",
+            HubState::Unstarted { reported_at: Some(_), .. } | HubState::InProgress { .. } => "in_progress",
             HubState::Completed { .. } => "completed",
         }
     }
@@ -85,8 +91,8 @@ impl HubJob {
     #[must_use]
     pub fn runner(&self) -> Option<&str> {
         match &self.state {
-            HubState::Queued => None,
-            HubState::InProgress { runner, .. } => Some(runner),
+            HubState::Queued | HubState::Unstarted { reported_at: None, .. } => None,
+            HubState::Unstarted { runner, .. } | HubState::InProgress { runner, .. } => Some(runner),
             HubState::Completed { runner, .. } => runner.as_deref(),
         }
     }
@@ -94,6 +100,7 @@ impl HubJob {
     pub(super) fn times(&self) -> (Option<Timestamp>, Option<Timestamp>) {
         match &self.state {
             HubState::Queued => (None, None),
+            HubState::Unstarted { reported_at, .. } => (*reported_at, None),
             HubState::InProgress { since, .. } => (Some(*since), None),
             HubState::Completed { at, .. } => (None, Some(*at)),
         }

@@ -29,7 +29,7 @@ impl Hub {
         // Two lists of runs, and the pages of each run's jobs.
         let pages: usize = runs.iter().map(|(_, jobs)| jobs.len().div_ceil(PAGE)).sum();
         let calls = u32::try_from(pages).unwrap_or(u32::MAX).saturating_add(2);
-        let jobs = runs.iter().flat_map(|(_, jobs)| jobs).filter(|job| job.state == HubState::Queued);
+        let jobs = runs.iter().flat_map(|(_, jobs)| jobs).filter(|job| job.status() == "queued");
         QueuedJobs { jobs: jobs.map(|job| job.remote()).collect(), next, calls }
     }
 

@@ -6,9 +6,10 @@ use ecsrunner_core::id::{Account, JobId, Repository, RunId, RunnerId, RunnerName
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_engine::ports::Clock;
 use ecsrunner_engine::ports::github::{
-    Deletion, DeliveredWebhook, DeliveryPage, GitHub, GitHubError, JitConfig, PastDelivery, QueuedJobs,
-    Registration, RegistrationPage, RemoteJob, RemoteRun, RepositoryPage, RunPart,
+    CALL_LIMIT, Deletion, DeliveredWebhook, DeliveryPage, GitHub, GitHubError, JitConfig, PastDelivery,
+    QueuedJobs, Registration, RegistrationPage, RemoteJob, RemoteRun, RepositoryPage, RunPart,
 };
+use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::{HubDelivery, HubJob, HubRunner, Trouble};
@@ -16,8 +17,6 @@ use crate::outside::{Outside, Shared};
 
 /// The size of a page of registrations or deliveries.
 const PAGE: usize = 100;
-/// How long the GitHub client waits for an answer: `CALL_LIMIT` of `crates/github`.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug)]
 pub struct MemoryGitHub(pub(crate) Shared);
@@ -61,7 +60,7 @@ impl MemoryGitHub {
             tokio::time::sleep(takes).await;
         }
         if hangs {
-            tokio::time::sleep(CALL_TIMEOUT).await;
+            tokio::time::sleep(CALL_LIMIT).await;
             let operation = "generate-jitconfig".to_owned();
             return Err(GitHubError::Unreachable {
                 operation,
@@ -83,33 +82,32 @@ impl GitHub for MemoryGitHub {
         runner: &RunnerName,
         labels: &[String],
     ) -> Result<JitConfig, GitHubError> {
-        // GitHub counts a request when it arrives, even if the answer takes long.
+        let operation = || "generate-jitconfig".to_owned();
         let now = self.0.clock().now();
+        // GitHub counts a request when it arrives, whether or not it fails or its answer takes long.
+        self.ask("generate-jitconfig", |outside| {
+            let admitted = outside.hub.admit(&scope.owner(), now);
+            admitted.map_err(|after| GitHubError::Throttled { operation: operation(), after })
+        })?;
         self.await_registration(scope).await?;
         self.administer("generate-jitconfig", |outside| {
-            let operation = || "generate-jitconfig".to_owned();
             let Outside { hub, random, .. } = outside;
             if random.happens(hub.faults.registration_fails) {
                 return Err(hub.faults.registration_failure.error(operation()));
             }
-            outside
-                .hub
-                .admit(&scope.owner(), now)
-                .map_err(|after| GitHubError::Throttled { operation: operation(), after })?;
-            let id = outside.hub.register(runner.as_str(), scope, labels).ok_or(GitHubError::NameTaken)?;
+            let id = hub.register(runner.as_str(), scope, labels, now).ok_or(GitHubError::NameTaken)?;
             outside.check_task_of(runner);
             Ok(JitConfig { runner_id: id, encoded: SecretString::from(id.to_string()) })
         })
     }
 
     async fn runner(&self, scope: &Scope, runner: &RunnerName) -> Result<Option<Registration>, GitHubError> {
+        let now = self.0.clock().now();
         self.administer("get runner", |outside| {
-            let found = outside
-                .hub
-                .runners
-                .iter()
-                .find(|(_, known)| known.name == runner.as_str() && known.scope == *scope);
-            Ok(found.map(|(id, runner)| registration(*id, runner)))
+            let lag = outside.hub.faults.busy_lags;
+            let mut runners = outside.hub.runners.iter();
+            let found = runners.find(|(_, known)| known.name == runner.as_str() && known.scope == *scope);
+            Ok(found.map(|(id, runner)| registration(*id, runner, lag, now)))
         })
     }
 
@@ -214,10 +212,13 @@ impl GitHub for MemoryGitHub {
 
     async fn registrations(&self, scope: &Scope, page: u32) -> Result<RegistrationPage, GitHubError> {
         let before = usize::try_from(page.saturating_sub(1)).unwrap_or(0) * PAGE;
+        let now = self.0.clock().now();
         self.administer("list runners", |outside| {
+            let lag = outside.hub.faults.busy_lags;
             let of_scope = outside.hub.runners.iter().filter(|(_, runner)| runner.scope == *scope);
-            let mut rest =
-                of_scope.skip(before).map(|(id, runner)| (runner.name.clone(), registration(*id, runner)));
+            let mut rest = of_scope
+                .skip(before)
+                .map(|(id, runner)| (runner.name.clone(), registration(*id, runner, lag, now)));
             let runners: Vec<(String, Registration)> = rest.by_ref().take(PAGE).collect();
             Ok(RegistrationPage { more: rest.next().is_some(), runners })
         })
@@ -274,6 +275,8 @@ fn refusal(operation: String, status: u16) -> GitHubError {
     }
 }
 
-fn registration(id: RunnerId, runner: &HubRunner) -> Registration {
-    Registration { id, busy: runner.job.is_some(), online: runner.online }
+/// Describes a registration. The word `busy` comes this much later than the job.
+fn registration(id: RunnerId, runner: &HubRunner, lag: Duration, now: Timestamp) -> Registration {
+    let busy = runner.busy_since.is_some_and(|since| since + lag <= now);
+    Registration { id, busy, online: runner.online }
 }

@@ -1,26 +1,24 @@
 //! The parts of a deployment on AWS.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use ecsrunner_aws::ecs::CapacityProvider;
 use ecsrunner_aws::ecs::definition::Variant;
-use ecsrunner_aws::operate::{ImageInfo, OperateError, registry_outside_ecr};
+use ecsrunner_aws::operate::{OperateError, registry_outside_ecr};
 use ecsrunner_core::rules::class::Class;
 use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_core::rules::cost::Market;
-use ecsrunner_core::rules::image::{DEFAULT, NEXT, OFFICIAL};
+use ecsrunner_core::rules::image::OFFICIAL;
 use jiff::{SignedDuration, Timestamp};
 
 use super::network::{Needs, Pulls};
-use super::{Check, network, one_line, runner_image};
+use super::{Check, image, network, one_line, runner_image};
 use crate::deployment::AwsDeployment;
 use crate::exit::Failure;
 use crate::output::span;
 
 /// The sweep runs every 5 minutes while nothing is open.
 const SWEPT_WITHIN: SignedDuration = SignedDuration::from_mins(15);
-/// GitHub refuses a runner 30 days after the release of a newer one.
-const IMAGE_OLD: SignedDuration = SignedDuration::from_hours(25 * 24);
 /// CPU units of a vCPU.
 const VCPU: f64 = 1024.0;
 
@@ -29,7 +27,7 @@ pub(super) async fn look(aws: &AwsDeployment) -> Vec<Check> {
     checks.extend(network(aws).await);
     checks.extend(instances(aws).await);
     checks.push(exec(aws));
-    checks.extend(images(aws).await);
+    checks.extend(image::look(aws).await);
     checks.extend(runner_images(aws).await);
     checks.extend(queues(aws).await);
     checks.push(webhook_secret(aws).await);
@@ -227,38 +225,6 @@ fn exec(aws: &AwsDeployment) -> Check {
     )
 }
 
-/// Checks each image once: several task definitions can share one.
-async fn images(aws: &AwsDeployment) -> Vec<Check> {
-    const NAME: &str = "image";
-    let mut by_image: BTreeMap<String, Check> = BTreeMap::new();
-    let rules = aws.facts().image_rules();
-    // The control plane looks after the image that it has built, and GitHub after its own.
-    let is_own = |variant: &Variant| {
-        let is_built = |arch: &Arch| variant.arch == (*arch).into();
-        match variant.image.as_str() {
-            OFFICIAL | NEXT => true,
-            DEFAULT => rules.as_ref().is_some_and(|rules| rules.built.iter().any(is_built)),
-            _ => false,
-        }
-    };
-    let definitions = aws.facts().task_definitions.iter().filter(|(variant, _)| !is_own(variant));
-    for definition in definitions.map(|(_, definition)| definition) {
-        match aws.operator().image(definition).await {
-            Ok(image) => {
-                by_image.entry(image.image.clone()).or_insert_with(|| age(definition, &image));
-            }
-            Err(error @ OperateError::Missing(_)) => {
-                let check = Check::failed(NAME, error, "run `terraform apply` to create it");
-                by_image.insert(definition.clone(), check);
-            }
-            Err(error) => {
-                by_image.insert(definition.clone(), Check::unknown(NAME, &Failure::of_aws(error)));
-            }
-        }
-    }
-    by_image.into_values().collect()
-}
-
 async fn runner_images(aws: &AwsDeployment) -> Vec<Check> {
     let Some(rules) = aws.facts().image_rules() else { return Vec::new() };
     let open = match aws.open().await {
@@ -268,30 +234,6 @@ async fn runner_images(aws: &AwsDeployment) -> Vec<Check> {
     let now = Timestamp::now();
     let check = |arch: &Arch| runner_image::check(*arch, open.images.get(arch), &rules, now);
     rules.built.iter().flat_map(check).collect()
-}
-
-fn age(definition: &str, image: &ImageInfo) -> Check {
-    const NAME: &str = "image";
-    if image.status != "ACTIVE" {
-        return Check::failed(
-            NAME,
-            format_args!("task definition {definition} is {}", image.status),
-            "run `terraform apply` to create a new revision",
-        );
-    }
-    let Some(pushed_at) = image.pushed_at else {
-        return Check::ok(NAME, format_args!("{} is not in ECR, so its age is unknown", image.image));
-    };
-    let old = Timestamp::now().duration_since(pushed_at);
-    let found = format!("{} was pushed {} ago", image.image, span(old));
-    if old < IMAGE_OLD {
-        return Check::ok(NAME, found);
-    }
-    Check::warning(
-        NAME,
-        found,
-        "rebuild it with the newest actions/runner: GitHub refuses a runner 30 days after the release of a newer one",
-    )
 }
 
 async fn queues(aws: &AwsDeployment) -> Vec<Check> {

@@ -10,7 +10,7 @@ use super::Check;
 
 const NAME: &str = "runner image";
 /// Days before GitHub refuses a runner at which a person should look.
-const FEW_DAYS: f64 = 7.0;
+pub(super) const FEW_DAYS: f64 = 7.0;
 
 pub(super) fn check(arch: Arch, image: Option<&Image>, rules: &ImageRules, now: Timestamp) -> Vec<Check> {
     let mut checks = vec![current(arch, image, rules, now)];

@@ -1,5 +1,7 @@
 //! The text of the page.
 
+use ecsrunner_core::text::html_escaped as escaped;
+
 use super::Offer;
 
 /// A heading and a sentence.
@@ -75,18 +77,4 @@ pub(super) fn offer(offer: &Offer) -> String {
         escaped(offer.github.trim_end_matches('/')),
     );
     document("Create the GitHub App", &body)
-}
-
-fn escaped(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut safe, c| {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            other => safe.push(other),
-        }
-        safe
-    })
 }

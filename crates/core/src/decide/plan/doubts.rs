@@ -50,6 +50,10 @@ pub(super) fn doubt_jobs(open: &Open, taken: &Taken<'_>, rules: Rules<'_>, now: 
             JobState::InProgress { runner: TakenBy::Ours(name), .. } => match runner_of(job, name) {
                 Some(runner) => match runner.stopped_at() {
                     Some(stopped) => stopped.max(since) + SILENCE_OF_ENDED,
+                    // Its runner executes another job, so it did not start this one.
+                    None if runner.names_job().is_some_and(|named| named != job.id()) => {
+                        since + SILENCE_OF_ENDED
+                    }
                     None => since + SILENCE_OF_RUNNING,
                 },
                 None if name.belongs_to(&rules.settings.deployment) => since + SILENCE_OF_ENDED,

@@ -36,7 +36,7 @@ pub(super) fn retire_overdue(open: &Open, rules: Rules<'_>, now: Timestamp, plan
             _ => {
                 let booted = runner.timeline.at(RunnerStage::Booted);
                 let Some(started) = booted.or_else(|| runner.launched_at()) else { continue };
-                let until = match runner.timeline.at(RunnerStage::Busy) {
+                let until = match runner.timeline.last_at(RunnerStage::Busy) {
                     Some(busy) => busy + longest_work(max_job_minutes),
                     None => started + limits.longest_life(max_job_minutes),
                 };

@@ -11,7 +11,8 @@ use crate::reason::{Code, Reason};
 use crate::records::change::{Change, Records};
 use crate::records::job::Job;
 use crate::records::runner::{
-    Custody, EndedRunner, Ending, EndingKind, RegistrationLeft, Runner, RunnerState, Served, Task, TaskLeft,
+    Custody, EndedRunner, Ending, EndingKind, RegistrationLeft, Runner, RunnerStage, RunnerState, Served,
+    Task, TaskLeft,
 };
 use crate::records::times::{JobTimes, Times};
 use crate::wire::event::{JobAction, JobAnswer, JobEvent, RegistrationAnswer, RegistrationOutcome};
@@ -67,7 +68,16 @@ fn takes(runner: &Runner, job: JobId, at: Timestamp) -> Option<Runner> {
             busy(task, custody.registration()?)
         }
         RunnerState::Busy { task, registration, job: None } => busy(task, *registration),
+        RunnerState::Busy { task, registration, job: Some(named) }
+            if *named != job && is_later(runner, at) =>
+        {
+            let mut taken = busy(task, *registration)?;
+            // Its limits count from the job that it executes.
+            taken.timeline.push(RunnerStage::Busy, at);
+            Some(taken)
+        }
         RunnerState::Reserved { .. } | RunnerState::Busy { .. } => None,
+        RunnerState::Ending(_) if names_another(runner, job) && !is_later(runner, at) => None,
         RunnerState::Ending(ending) => match (&ending.task, ending.custody) {
             // The job came while the runner was being retired: the runner stays.
             (TaskLeft::Running(task), Custody::Issued(id) | Custody::Taken(id))
@@ -81,6 +91,16 @@ fn takes(runner: &Runner, job: JobId, at: Timestamp) -> Option<Runner> {
     }
 }
 
+fn names_another(runner: &Runner, job: JobId) -> bool {
+    runner.names_job().is_some_and(|named| named != job)
+}
+
+/// Whether a job that began at this time began after the one that the runner's record names. A runner executes one job,
+/// so it took the named one without starting it, and GitHub has queued that one again.
+fn is_later(runner: &Runner, began_at: Timestamp) -> bool {
+    runner.times.job.as_ref().is_none_or(|named| named.started_at < began_at)
+}
+
 /// Returns the runner's record after a webhook that its job has ended. The webhook
 /// implies that the job had begun. `waited` is when the job waited, if GitHub said so.
 pub(super) fn completes(
@@ -89,6 +109,18 @@ pub(super) fn completes(
     waited: Option<JobTimes>,
     at: Timestamp,
 ) -> Option<Runner> {
+    let mut begun = None;
+    if let Some(waited) = waited.as_ref().filter(|_| names_another(runner, job)) {
+        if !is_later(runner, waited.started_at) {
+            return None;
+        }
+        if matches!(runner.state, RunnerState::Busy { .. }) {
+            begun = begins(runner, job, waited.clone());
+        }
+    }
+    // One event makes one version.
+    let begun = begun.map(|begun| Runner { version: runner.version, ..begun });
+    let runner = begun.as_ref().unwrap_or(runner);
     let ended = completed(runner, job, at);
     let Some(waited) = waited.filter(|_| runner.times.job.is_none()) else { return ended };
     let is_its = |runner: &Runner| match &runner.state {

@@ -110,6 +110,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::text::chain;
 
     fn detail() -> Value {
         json!({
@@ -129,16 +130,8 @@ mod tests {
         Envelope::read(&detail.to_string())
     }
 
-    /// The chain of an error in one line, as it is printed.
     fn told(result: Result<Envelope, EnvelopeError>) -> String {
-        let error = result.unwrap_err();
-        let mut told = error.to_string();
-        let mut source = std::error::Error::source(&error);
-        while let Some(cause) = source {
-            told = format!("{told}: {cause}");
-            source = cause.source();
-        }
-        told
+        chain(&result.unwrap_err())
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ecsrunner_core::id::Repository;
+use ecsrunner_core::text::html_escaped as escaped;
 
 fn document(title: &str, body: &str) -> String {
     with_head(title, "", body)
@@ -91,20 +92,6 @@ pub(super) fn installation(
 
 pub(super) fn installed(name: &str, owner: &str) -> String {
     document("Installed GitHub App", &format!("<p>{} is installed on {}.</p>", escaped(name), escaped(owner)))
-}
-
-pub(super) fn escaped(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut safe, c| {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            other => safe.push(other),
-        }
-        safe
-    })
 }
 
 /// Encodes a value of a query.

@@ -4,8 +4,9 @@ use axum::extract::{Path, State as Extract};
 use axum::http::StatusCode;
 use axum::response::Response;
 use ecsrunner_core::id::{JobId, RunId};
+use ecsrunner_core::text::html_escaped as escaped;
 
-use super::html::{escaped, live, not_found};
+use super::html::{live, not_found};
 use super::{App, page};
 use crate::github::job::{Job, Run};
 use crate::github::job_log::without_times;

@@ -16,7 +16,7 @@ use ecsrunner_core::rules::policy::Subject;
 use ecsrunner_core::wire::environment;
 use ecsrunner_world::Outside;
 use ecsrunner_world::faults::Method;
-use ecsrunner_world::github::{HubJob, HubState};
+use ecsrunner_world::github::HubJob;
 use jiff::{SignedDuration, Timestamp};
 
 use super::World;
@@ -219,7 +219,7 @@ pub(crate) fn assert_at_githubs_pace(world: &World) {
 
 /// Whether GitHub has a queued job for ecsrunner that is not on record.
 fn is_lost(outside: &Outside, job: &HubJob, now: Timestamp) -> bool {
-    let is_waiting = job.state == HubState::Queued && job.order.repository != repository(FOREIGN);
+    let is_waiting = job.status() == "queued" && job.order.repository != repository(FOREIGN);
     let is_old = now.duration_since(job.created_at) > RECORDED_WITHIN;
     is_waiting && is_old && !is_refused(outside, job.id) && !outside.tables.open.jobs.contains_key(&job.id)
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::records::runner::{RunnerStage, Served};
+use crate::rules::limits::longest_work;
 
 #[test]
 fn a_late_webhook_resurrects_nothing() {
@@ -36,6 +37,55 @@ fn a_stolen_runner_serves_whichever_job_github_gave_it() {
     assert!(book.tell(&in_progress(8)).changes.len() == 2);
     let plan = book.plan(at(300));
     assert_eq!(plan.launches.iter().map(|launch| launch.job.get()).collect::<Vec<_>>(), [7]);
+}
+
+/// The begin of a job on our runner at this time.
+fn began(job: u64, millis: i64) -> Event {
+    job_event(job, JobAction::InProgress { runner: ours(), started_at: Some(at(millis)) }, millis)
+}
+
+#[test]
+fn a_runner_that_starts_another_job_than_it_took_is_busy_with_that_one_in_any_order() {
+    let (first, second) = (began(7, 60), began(8, 90_000));
+    let named = |book: &Book| book.runners.values().next().unwrap().names_job();
+    for events in [[&first, &second], [&second, &first]] {
+        let mut book = Book::with_runner();
+        book.tell(&queued(8));
+        events.iter().for_each(|event| drop(book.tell(event)));
+        assert_eq!(named(&book), Some(JobId::new(8)));
+        assert_eq!(
+            book.runners.values().next().unwrap().timeline.last_at(RunnerStage::Busy),
+            Some(at(90_000))
+        );
+        // The limits of the job that it took would end the other one too early.
+        let limit = longest_work(book.runners.values().next().unwrap().facts.max_job_minutes);
+        assert_eq!(book.plan(at(89_000) + limit).retirements, []);
+        assert_eq!(book.plan(at(90_000) + limit).retirements.len(), 1);
+        // GitHub is asked at once about the job that was not started. It is in progress for all that is known.
+        let asked = book.plan(at(110_000)).questions;
+        assert_eq!(asked, [Question::Job { job: JobId::new(7), on_behalf_of: None }]);
+        // A late end of that job says nothing about the runner.
+        book.tell(&job_event(7, completed_since(60, ours()), 120_000));
+        assert_eq!(named(&book), Some(JobId::new(8)));
+        assert_eq!(book.runners.values().next().unwrap().stage(), RunnerStage::Busy);
+        book.tell(&job_event(8, completed_since(90_000, ours()), 130_000));
+        let runner = book.runners.values().next().unwrap();
+        assert_eq!((runner.stage(), runner.names_job()), (RunnerStage::Ending, Some(JobId::new(8))));
+        book.tell(&first);
+        assert_eq!(named(&book), Some(JobId::new(8)));
+    }
+}
+
+#[test]
+fn the_end_of_a_job_shows_that_its_runner_had_not_started_the_one_before() {
+    let mut book = Book::with_runner();
+    for event in [queued(8), began(7, 60), job_event(8, completed_since(90_000, ours()), 130_000)] {
+        book.tell(&event);
+    }
+    let runner = book.runners.values().next().unwrap();
+    assert_eq!((runner.stage(), runner.names_job()), (RunnerStage::Ending, Some(JobId::new(8))));
+    assert_eq!(runner.times.job.as_ref().unwrap().started_at, at(90_000));
+    assert_eq!(book.plan(at(140_000)).questions, [Question::Job { job: JobId::new(7), on_behalf_of: None }]);
 }
 
 #[test]
