@@ -18,10 +18,12 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use serde::{Deserialize, Serialize};
 
 use super::api;
+use super::bridges::Bridges;
 use super::first::{END_LIMIT, SPACE_SUBCOMMAND};
 use super::network::{self, Network};
 use super::order::Order;
 use crate::cgroups;
+use crate::firewall::forwarding;
 use crate::mounts::make_new;
 use crate::processes;
 use crate::signals::wait;
@@ -46,6 +48,8 @@ pub(super) enum Told {
     Ready {
         /// Why containers may have no limits, if so.
         unlimited: Option<String>,
+        /// Whether the machine had not forwarded packets of IPv4 before.
+        switched_on: bool,
     },
     /// Why there is no engine, and the last words of `dockerd`.
     Failed { reason: String, words: String },
@@ -79,14 +83,21 @@ pub(crate) fn main(dir: &Path) -> ExitCode {
     let unlimited = cgroups::delegate().err().map(|error| error.to_string());
     let code = match Engine::start(&order, &input) {
         Ok(Some(engine)) => {
-            tell(&mut output, &Told::Ready { unlimited });
+            tell(&mut output, &Told::Ready { unlimited, switched_on: engine.switched_on });
             engine.keep(&order, &input)
         }
         Ok(None) => ExitCode::SUCCESS,
         Err(reason) => failed(&mut output, &reason, &last_words(dir)),
     };
     // Who comes after the keeper tries again.
-    let _left = remove_rest(dir);
+    let _left = remove_cgroup(dir);
+    if order.addresses.is_some()
+        && let Err(error) = network::remove(dir)
+    {
+        // The task's log.
+        let _told =
+            writeln!(io::stderr(), "warning: the network of the Docker engine is not removed: {error}");
+    }
     let _gone = fs::remove_file(&order.socket);
     code
 }
@@ -105,16 +116,18 @@ fn failed(output: &mut impl Write, reason: &str, words: &str) -> ExitCode {
 
 struct Engine {
     space: Child,
+    /// The networks of its job, if its own is taken from addresses of the machine.
+    bridges: Option<Bridges>,
+    switched_on: bool,
 }
 
 impl Engine {
     /// Returns nothing if the input ended meanwhile, or why there is no engine.
     fn start(order: &Order, input: &io::Stdin) -> Result<Option<Self>, String> {
         order.write().map_err(|error| format!("its order cannot be written: {error}"))?;
-        if let Some(addresses) = order.addresses {
-            Network::take(addresses, &order.dir).map_err(|error| format!("it has no network: {error}"))?;
-        }
-        let mut engine = Self::spawn(order).map_err(|error| format!("it cannot be started: {error}"))?;
+        let network = take_network(order).map_err(|error| format!("it has no network: {error}"))?;
+        let mut engine =
+            Self::spawn(order, network).map_err(|error| format!("it cannot be started: {error}"))?;
         let deadline = Instant::now() + Duration::from_secs(order.limit_secs);
         loop {
             if api::is_ready(&order.socket) {
@@ -138,7 +151,8 @@ impl Engine {
         }
     }
 
-    fn spawn(order: &Order) -> io::Result<Self> {
+    /// `network` is what was taken for it, and whether the machine had not forwarded packets before.
+    fn spawn(order: &Order, network: Option<(Network, bool)>) -> io::Result<Self> {
         let log = File::create(Order::log(&order.dir))?;
         let space = Command::new(&order.executable)
             .arg(SPACE_SUBCOMMAND)
@@ -150,7 +164,9 @@ impl Engine {
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()?;
-        Ok(Self { space })
+        let switched_on = network.is_some_and(|(_, switched_on)| switched_on);
+        let bridges = network.map(|(network, _)| Bridges::of(order, network));
+        Ok(Self { space, bridges, switched_on })
     }
 
     /// Waits for the end of the input, and ends the engine then.
@@ -158,6 +174,9 @@ impl Engine {
         while !wait(&[input.as_fd()], Instant::now() + Duration::from_millis(250)) {
             if let Ok(Some(_)) = self.space.try_wait() {
                 return ExitCode::FAILURE;
+            }
+            if let Some(bridges) = &mut self.bridges {
+                bridges.see(&order.socket);
             }
         }
         self.end(order);
@@ -195,6 +214,12 @@ impl Engine {
     }
 }
 
+fn take_network(order: &Order) -> io::Result<Option<(Network, bool)>> {
+    let Some(addresses) = order.addresses else { return Ok(None) };
+    let switched_on = forwarding::forward()?;
+    Ok(Some((Network::take(addresses, &order.dir, order.runner())?, switched_on)))
+}
+
 /// Lets the runner's user alone use the socket.
 fn give(order: &Order) -> io::Result<()> {
     use std::os::unix::fs::{PermissionsExt, chown};
@@ -204,20 +229,19 @@ fn give(order: &Order) -> io::Result<()> {
     fs::set_permissions(&order.socket, fs::Permissions::from_mode(0o600))
 }
 
-/// Removes what outlasts the processes of a directory's engine. Reads nothing that a job could have changed.
-pub(super) fn remove_rest(dir: &Path) -> io::Result<()> {
-    let removed = network::remove(dir);
+/// Removes the cgroup of a directory's engine, once its processes have ended. Reads nothing that a job could have changed.
+pub(super) fn remove_cgroup(dir: &Path) -> io::Result<()> {
     let (cgroup, deadline) = (Order::containers(dir), Instant::now() + KILL_LIMIT);
     // Processes that were killed leave it only when the kernel has ended them.
     while !cgroups::remove(&cgroup) {
         if Instant::now() >= deadline {
-            return removed.and(Err(io::Error::other(format!("the cgroup {cgroup} still has processes"))));
+            return Err(io::Error::other(format!("the cgroup {cgroup} still has processes")));
         }
         thread::sleep(LOOK);
     }
     // Where the task itself is in the cgroup above, its agent still is, and the server removes it.
     cgroups::remove(&Order::cgroup(dir));
-    removed
+    Ok(())
 }
 
 /// The end of the engine's log, on one line.
