@@ -79,13 +79,18 @@ fn remove(is_meant: impl Fn(&str) -> bool) -> io::Result<()> {
 }
 
 fn remove_from(table: &str, is_meant: &impl Fn(&str) -> bool) -> io::Result<()> {
-    let mut failed = Ok(());
-    for words in listed(table, is_meant)? {
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let removed = iptables(table, &[&["-D"][..], &words].concat());
-        failed = failed.and(removed.map(drop));
+    let mut failed = Vec::new();
+    for rule in listed(table, is_meant)? {
+        let words: Vec<&str> = rule.iter().map(String::as_str).collect();
+        if let Err(error) = iptables(table, &[&["-D"][..], &words].concat()) {
+            failed.push((rule, error));
+        }
     }
-    if failed.is_err() && listed(table, is_meant)?.is_empty() { Ok(()) } else { failed }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let left = listed(table, is_meant)?;
+    failed.into_iter().find(|(rule, _)| left.contains(rule)).map_or(Ok(()), |(_, error)| Err(error))
 }
 
 fn listed(table: &str, is_meant: impl Fn(&str) -> bool) -> io::Result<Vec<Vec<String>>> {
