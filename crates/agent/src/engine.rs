@@ -35,7 +35,7 @@ use crate::mounts::DEFAULT_SOCKET;
 use crate::processes::{self, Status};
 use crate::signals::{Signals, wait};
 use first::SPACE_SUBCOMMAND;
-use keeper::{KEEPER_SUBCOMMAND, Told};
+use keeper::{Answer, KEEPER_SUBCOMMAND, Told};
 pub use network::Addresses;
 use order::Order;
 pub use order::View;
@@ -127,11 +127,11 @@ impl Engine {
         } else {
             None
         };
-        match answer {
-            Some(Told::Ready { unlimited, switched_on }) => {
-                if switched_on {
-                    forwarding::tell(log);
-                }
+        if let Some(Answer { switched_on: true, .. }) = &answer {
+            forwarding::tell(log);
+        }
+        match answer.map(|answer| answer.told) {
+            Some(Told::Ready { unlimited }) => {
                 if let Some(reason) = unlimited {
                     log.warn("docker engine cannot limit its containers", &[("reason", &reason)]);
                 }

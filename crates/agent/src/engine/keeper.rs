@@ -48,11 +48,17 @@ pub(super) enum Told {
     Ready {
         /// Why containers may have no limits, if so.
         unlimited: Option<String>,
-        /// Whether the machine had not forwarded packets of IPv4 before.
-        switched_on: bool,
     },
     /// Why there is no engine, and the last words of `dockerd`.
     Failed { reason: String, words: String },
+}
+
+/// The keeper's line.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Answer {
+    pub(super) told: Told,
+    /// Whether the machine had not forwarded packets of IPv4 before.
+    pub(super) switched_on: bool,
 }
 
 /// Runs an engine until the input ends.
@@ -65,29 +71,34 @@ pub(crate) fn main(dir: &Path) -> ExitCode {
     }
     let order: Order = match serde_json::from_str(&line) {
         Ok(order) => order,
-        Err(error) => return failed(&mut output, &format!("the order cannot be read: {error}"), ""),
+        Err(error) => return failed(&mut output, format!("the order cannot be read: {error}")),
     };
     // The engine's first process becomes this one's child once what made its namespace is killed.
     if let Err(errno) = prctl::set_child_subreaper(true) {
-        return failed(&mut output, &format!("its processes cannot be waited for: {errno}"), "");
+        return failed(&mut output, format!("its processes cannot be waited for: {errno}"));
     }
     // An agent that has ended since needs no engine.
     if wait(&[input.as_fd()], Instant::now()) {
         return ExitCode::SUCCESS;
     }
     if let Err(error) = make_new(dir, 0o700) {
-        return failed(&mut output, &format!("{}: {error}", dir.display()), "");
+        return failed(&mut output, format!("{}: {error}", dir.display()));
     }
     // Before the engine has a namespace of its own, which hides the processes that are to be moved. Without the right
     // to it the engine may still run containers without limits.
     let unlimited = cgroups::delegate().err().map(|error| error.to_string());
-    let code = match Engine::start(&order, &input) {
+    let mut switched_on = false;
+    let code = match Engine::start(&order, &input, &mut switched_on) {
         Ok(Some(engine)) => {
-            tell(&mut output, &Told::Ready { unlimited, switched_on: engine.switched_on });
+            tell(&mut output, &Answer { told: Told::Ready { unlimited }, switched_on });
             engine.keep(&order, &input)
         }
         Ok(None) => ExitCode::SUCCESS,
-        Err(reason) => failed(&mut output, &reason, &last_words(dir)),
+        Err(reason) => {
+            let told = Told::Failed { reason, words: last_words(dir) };
+            tell(&mut output, &Answer { told, switched_on });
+            ExitCode::FAILURE
+        }
     };
     // Who comes after the keeper tries again.
     let _left = remove_cgroup(dir);
@@ -102,15 +113,15 @@ pub(crate) fn main(dir: &Path) -> ExitCode {
     code
 }
 
-fn tell(output: &mut impl Write, told: &Told) {
+fn tell(output: &mut impl Write, answer: &Answer) {
     // An agent that is gone has closed the input too.
-    let _gone = serde_json::to_string(told)
+    let _gone = serde_json::to_string(answer)
         .map_err(io::Error::other)
         .and_then(|line| writeln!(output, "{line}").and_then(|()| output.flush()));
 }
 
-fn failed(output: &mut impl Write, reason: &str, words: &str) -> ExitCode {
-    tell(output, &Told::Failed { reason: reason.to_owned(), words: words.to_owned() });
+fn failed(output: &mut impl Write, reason: String) -> ExitCode {
+    tell(output, &Answer { told: Told::Failed { reason, words: String::new() }, switched_on: false });
     ExitCode::FAILURE
 }
 
@@ -118,14 +129,15 @@ struct Engine {
     space: Child,
     /// The networks of its job, if its own is taken from addresses of the machine.
     bridges: Option<Bridges>,
-    switched_on: bool,
 }
 
 impl Engine {
-    /// Returns nothing if the input ended meanwhile, or why there is no engine.
-    fn start(order: &Order, input: &io::Stdin) -> Result<Option<Self>, String> {
+    /// Returns nothing if the input ended meanwhile, or why there is no engine. `switched_on` is set if the machine had not
+    /// forwarded packets before, also where there is no engine: that stays.
+    fn start(order: &Order, input: &io::Stdin, switched_on: &mut bool) -> Result<Option<Self>, String> {
         order.write().map_err(|error| format!("its order cannot be written: {error}"))?;
-        let network = take_network(order).map_err(|error| format!("it has no network: {error}"))?;
+        let network =
+            take_network(order, switched_on).map_err(|error| format!("it has no network: {error}"))?;
         let mut engine =
             Self::spawn(order, network).map_err(|error| format!("it cannot be started: {error}"))?;
         let deadline = Instant::now() + Duration::from_secs(order.limit_secs);
@@ -151,8 +163,7 @@ impl Engine {
         }
     }
 
-    /// `network` is what was taken for it, and whether the machine had not forwarded packets before.
-    fn spawn(order: &Order, network: Option<(Network, bool)>) -> io::Result<Self> {
+    fn spawn(order: &Order, network: Option<Network>) -> io::Result<Self> {
         let log = File::create(Order::log(&order.dir))?;
         let space = Command::new(&order.executable)
             .arg(SPACE_SUBCOMMAND)
@@ -164,9 +175,7 @@ impl Engine {
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()?;
-        let switched_on = network.is_some_and(|(_, switched_on)| switched_on);
-        let bridges = network.map(|(network, _)| Bridges::of(order, network));
-        Ok(Self { space, bridges, switched_on })
+        Ok(Self { space, bridges: network.map(|network| Bridges::of(order, network)) })
     }
 
     /// Waits for the end of the input, and ends the engine then.
@@ -214,10 +223,10 @@ impl Engine {
     }
 }
 
-fn take_network(order: &Order) -> io::Result<Option<(Network, bool)>> {
+fn take_network(order: &Order, switched_on: &mut bool) -> io::Result<Option<Network>> {
     let Some(addresses) = order.addresses else { return Ok(None) };
-    let switched_on = forwarding::forward()?;
-    Ok(Some((Network::take(addresses, &order.dir, order.runner())?, switched_on)))
+    *switched_on = forwarding::forward()?;
+    Network::take(addresses, &order.dir, order.runner()).map(Some)
 }
 
 /// Lets the runner's user alone use the socket.

@@ -193,10 +193,22 @@ fn a_machine_that_forwards_nothing_then_forwards_for_engines_only_what_a_rule_ac
     }
     let mut engine = Engine::start("10.241.0.0/22", "true");
     let answer = engine.keeper.answer.clone();
-    assert_eq!(answer["Ready"]["switched_on"], true, "{answer}");
+    assert!(answer["told"]["Ready"].is_object() && answer["switched_on"] == true, "{answer}");
     engine.keeper.end();
     assert_eq!(engine.rules(), "1\n-P FORWARD DROP\n", "what stays");
     assert!(engine.machine.told("iptables -S").contains("-N ECSRUNNER-USER"), "an operator's rules stay");
+}
+
+#[test]
+fn what_was_switched_on_for_an_engine_that_does_not_come_up_is_told_too() {
+    if !has_engine() {
+        return;
+    }
+    // The one part is in use.
+    let engine = Engine::start("10.241.12.0/22", "ip link add name ecsr0af10c00 type bridge");
+    let answer = &engine.keeper.answer;
+    assert!(answer["told"]["Failed"].is_object() && answer["switched_on"] == true, "{answer}");
+    assert_eq!(engine.rules(), "1\n-P FORWARD DROP\n");
 }
 
 #[test]
@@ -207,7 +219,7 @@ fn an_engine_leaves_a_machine_that_forwards_between_some_devices_as_it_is() {
     let on = "/proc/sys/net/ipv4/conf/lo/forwarding";
     let engine = Engine::start("10.241.4.0/22", &format!("echo 1 >{on}"));
     let answer = &engine.keeper.answer;
-    let reason = answer["Failed"]["reason"].as_str().unwrap_or_else(|| panic!("{answer}"));
+    let reason = answer["told"]["Failed"]["reason"].as_str().unwrap_or_else(|| panic!("{answer}"));
     let expected = format!("it has no network: /proc/sys/net/ipv4/ip_forward is 0, but {on} is 1: ");
     assert!(reason.starts_with(&expected), "{reason}");
     assert_eq!(engine.rules(), "0\n-P FORWARD ACCEPT\n");
@@ -221,12 +233,12 @@ fn an_engine_takes_no_addresses_that_a_route_of_the_machine_leads_to() {
     let route = "ip link add name other type bridge && ip address add 10.241.9.1/24 dev other && \
                  ip link set dev other up";
     let engine = Engine::start("10.241.8.0/21", route);
-    assert!(engine.keeper.answer["Ready"].is_object(), "{}", engine.keeper.answer);
+    assert!(engine.keeper.answer["told"]["Ready"].is_object(), "{}", engine.keeper.answer);
     let devices = engine.machine.told("ip -o link");
     assert!(devices.contains("ecsr0af10c00") && !devices.contains("ecsr0af10800"), "{devices}");
     drop(engine);
     let whole = Engine::start("10.241.8.0/22", route);
-    let reason = whole.keeper.answer["Failed"]["reason"].as_str().unwrap();
+    let reason = whole.keeper.answer["told"]["Failed"]["reason"].as_str().unwrap();
     let expected = "it has no network: all of 10.241.8.0/22 is in use by other Docker engines, or by routes of this \
                     machine: choose others in runner.docker.addresses";
     assert_eq!(reason, expected);
@@ -241,7 +253,7 @@ fn only_its_own_job_reaches_what_a_container_does_not_publish() {
     let bridged =
         "for it in /proc/sys/net/bridge/bridge-nf-call-iptables; do test ! -e $it || echo 1 >$it; done";
     let engine = Engine::start("10.241.16.0/22", bridged);
-    assert!(engine.keeper.answer["Ready"].is_object(), "{}", engine.keeper.answer);
+    assert!(engine.keeper.answer["told"]["Ready"].is_object(), "{}", engine.keeper.answer);
     let (machine, elsewhere) = (&engine.machine, Host::start(engine.dir.path(), "true"));
     let link = format!("ip link add name up0 type veth peer name up1 netns {}", elsewhere.child.id());
     machine.told(&format!("{link} && ip address add 198.51.100.2/24 dev up0 && ip link set dev up0 up"));
