@@ -302,7 +302,8 @@ fn only_its_own_job_reaches_what_a_container_does_not_publish() {
         let ask = r"printf 'GET /word HTTP/1.0\r\n\r\n' | /bin/busybox nc -w 5";
         engine.docker(&format!("run --rm --network {network} base:1 /bin/sh -c \"{ask} {address} {port}\""))
     };
-    for (network, address, port) in [("bridge", "10.241.16.1", 8090), ("bridge", &web, 80), ("own", &own, 80)]
+    for (network, address, port) in
+        [("bridge", "10.241.16.1", 8090), ("bridge", web.as_str(), 80), ("own", own.as_str(), 80)]
     {
         let answer = get(network, address, port);
         assert!(answer.ends_with("\nword\n"), "{network} {address}: {answer}");
