@@ -6,6 +6,7 @@
 //! `first` is the first process in it.
 
 mod api;
+mod bridges;
 pub(crate) mod first;
 pub(crate) mod keeper;
 mod network;
@@ -26,6 +27,7 @@ use nix::unistd::{Pid, geteuid};
 
 use crate::config::{DockerConfig, Supervision};
 use crate::ending::Ending;
+use crate::firewall::forwarding;
 use crate::keepers::Started;
 use crate::listener::Account;
 use crate::log::Log;
@@ -33,7 +35,7 @@ use crate::mounts::DEFAULT_SOCKET;
 use crate::processes::{self, Status};
 use crate::signals::{Signals, wait};
 use first::SPACE_SUBCOMMAND;
-use keeper::{KEEPER_SUBCOMMAND, Told};
+use keeper::{Answer, KEEPER_SUBCOMMAND, Told};
 pub use network::Addresses;
 use order::Order;
 pub use order::View;
@@ -79,6 +81,8 @@ pub(crate) struct Engine {
     /// The socket of the runner's user.
     socket: PathBuf,
     dir: PathBuf,
+    /// Whether its network is taken from addresses of the machine.
+    has_network: bool,
 }
 
 impl Engine {
@@ -109,7 +113,10 @@ impl Engine {
         } else {
             None
         };
-        match answer {
+        if let Some(Answer { switched_on: true, .. }) = &answer {
+            forwarding::tell(log);
+        }
+        match answer.map(|answer| answer.told) {
             Some(Told::Ready { unlimited }) => {
                 if let Some(reason) = unlimited {
                     log.warn("docker engine cannot limit its containers", &[("reason", &reason)]);
@@ -145,7 +152,8 @@ impl Engine {
         let Keeper { pid, mut input, output, view } = keeper;
         let order = order(view);
         writeln!(input, "{}", serde_json::to_string(&order)?)?;
-        Ok((Self { pid, input: Some(input), socket: order.socket, dir: order.dir }, output))
+        let has_network = order.addresses.is_some();
+        Ok((Self { pid, input: Some(input), socket: order.socket, dir: order.dir, has_network }, output))
     }
 
     /// Waits for the keeper's line. A stop signal stays to be taken.
@@ -220,7 +228,8 @@ impl Engine {
         // Once its keeper is gone, what is left of an engine is below this process.
         processes::kill_leftovers(signals, None);
         let _gone = fs::remove_file(&self.socket);
-        if let Err(error) = keeper::remove_rest(&self.dir) {
+        let network = if self.has_network { network::remove(&self.dir) } else { Ok(()) };
+        if let Err(error) = keeper::remove_cgroup(&self.dir).and(network) {
             log.warn("docker engine not removed", &[("reason", &error.to_string())]);
         }
         let elapsed_ms = began.elapsed().as_millis();
@@ -257,18 +266,38 @@ fn program(config: &Supervision, name: &str) -> Option<PathBuf> {
     found.into_iter().find(|program| program.is_file())
 }
 
-/// Waits until the engine of a directory has ended, and removes what it has left outside of that directory: networks and
-/// cgroups. Its agent must have ended. A job is root and can change every file in the directory, so none of them is read.
+/// Waits until the engine of a directory has ended, and removes what it has left outside of that directory: as [`end`] and
+/// [`remove_network`] do.
 ///
 /// # Errors
 ///
 /// Something is left. Another call goes on.
 pub fn clean_up(dir: &Path, deadline: Instant) -> io::Result<()> {
+    end(dir, deadline)?;
+    remove_network(dir)
+}
+
+/// Waits until the engine of a directory has ended, and removes its cgroup. Its agent must have ended. A job is root and can
+/// change every file in the directory, so none of them is read.
+///
+/// # Errors
+///
+/// Something is left. Another call goes on.
+pub fn end(dir: &Path, deadline: Instant) -> io::Result<()> {
     // A keeper whose agent is gone ends its engine by itself.
     if !processes::end_by(deadline, KEEPER_LIMIT, || keeper_of(dir))? {
         return Err(io::Error::other(format!("the Docker engine of {} has not ended", dir.display())));
     }
-    keeper::remove_rest(dir)
+    keeper::remove_cgroup(dir)
+}
+
+/// Removes the bridges and rules of an engine that has ended. The name of the directory above `dir` says whose they are.
+///
+/// # Errors
+///
+/// Something is left. Another call goes on.
+pub fn remove_network(dir: &Path) -> io::Result<()> {
+    network::remove(dir)
 }
 
 /// Finds the keeper of an engine, or what it has started last, by its arguments.

@@ -21,6 +21,7 @@ pub mod paths;
 
 mod addresses;
 mod firewall;
+mod routes;
 mod tools;
 mod keepers;
 mod life;

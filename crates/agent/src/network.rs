@@ -11,7 +11,6 @@ mod link;
 pub mod loopback;
 mod order;
 mod relay;
-mod routes;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -32,6 +31,7 @@ use nix::unistd::Pid;
 
 use crate::addresses::Range;
 use crate::config::Supervision;
+use crate::firewall::forwarding;
 use crate::keepers::Started;
 use crate::log::Log;
 use crate::processes::{self, Status};
@@ -151,10 +151,7 @@ impl Network {
         match entered {
             Ok(Made { address, input, switched_on, .. }) => {
                 if switched_on {
-                    log.info(
-                        "this machine now forwards packets of IPv4",
-                        &[("setting", &"net.ipv4.ip_forward")],
-                    );
+                    forwarding::tell(log);
                 }
                 let elapsed_ms = began.elapsed().as_millis();
                 log.info(

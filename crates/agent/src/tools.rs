@@ -1,5 +1,6 @@
 //! The programs that change networks, each with a limit of time, and how the devices of a task are known.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -84,6 +85,27 @@ pub(crate) fn devices_with(address: &str) -> impl Iterator<Item = String> {
         let its = fs::read_to_string(Path::new(DEVICES).join(name).join("address"));
         its.is_ok_and(|its| its.trim() == address)
     })
+}
+
+/// Removes a device. One that is gone is no error.
+pub(crate) fn delete_device(name: &str) -> io::Result<()> {
+    match run("ip", &["link", "delete", "dev", name]) {
+        Err(error) if is_device(name)? => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The names of all bridges.
+pub(crate) fn bridges() -> BTreeSet<String> {
+    let devices = fs::read_dir(DEVICES).into_iter().flatten().flatten();
+    let bridges = devices.filter(|device| device.path().join("bridge").exists());
+    bridges.map(|device| device.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// What an administrator sees as the alias of a device.
+pub(crate) fn alias(name: &str) -> Option<String> {
+    let alias = fs::read_to_string(Path::new(DEVICES).join(name).join("ifalias")).ok()?;
+    Some(alias.trim().to_owned()).filter(|alias| !alias.is_empty())
 }
 
 /// Whether there is a device of this name in the network of this thread. Mounts of `/sys` can show another network. The

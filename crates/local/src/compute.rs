@@ -111,6 +111,8 @@ const TMP: &str = "tmp";
 const SERVICES: &str = "services";
 /// The task's Docker engine, with its images and containers.
 pub(crate) const DOCKER: &str = "docker";
+/// Shows that the engine may have bridges and rules on the machine. It holds no user: nothing in it runs.
+pub(crate) const DOCKER_NETWORK: &str = "docker-network";
 /// Shows that the task may have something of a network namespace on the machine. It holds no user: nothing in it runs.
 pub(crate) const NETWORK: &str = "network";
 
@@ -283,8 +285,10 @@ impl Processes {
         if let Some(engines) = definition.docker.as_ref().filter(|it| it.classes.contains(&facts.class)) {
             command.env(environment::DOCKER_DIR, dir.path().join(DOCKER));
             command.env(environment::DOCKER_ARGS, serde_json::to_string(&engines.arguments)?);
-            let addresses = engines.addresses.map(|addresses| addresses.to_string());
-            command.envs(addresses.map(|addresses| (environment::DOCKER_ADDRESSES, addresses)));
+            if let Some(addresses) = engines.addresses {
+                install::make_private(&dir.path().join(DOCKER_NETWORK), None)?;
+                command.env(environment::DOCKER_ADDRESSES, addresses.to_string());
+            }
         }
         if let Some(limits) = definition.cgroups.as_ref().and_then(|it| it.get(&facts.class)) {
             let cgroup = TaskCgroup::of(dir.path());

@@ -13,7 +13,7 @@ use ecsrunner_engine::ports::store::Store;
 use nix::sys::signal::Signal;
 use tracing::warn;
 
-use crate::compute::{DOCKER, NETWORK, end_cgroup, leftovers};
+use crate::compute::{DOCKER, DOCKER_NETWORK, NETWORK, end_cgroup, leftovers};
 use crate::embedded::Embedded;
 use crate::state_dir::StateDir;
 use crate::task::{TaskDir, TaskStatus};
@@ -65,7 +65,8 @@ pub fn kill_tasks(state: &Path) {
         }
         let (engine, network) = (dir.path().join(DOCKER), dir.path().join(NETWORK));
         let deadline = Instant::now() + ENGINE_LIMIT;
-        if let Err(error) = if engine.exists() { engine::clean_up(&engine, deadline) } else { Ok(()) } {
+        let has_engine = engine.exists() || dir.path().join(DOCKER_NETWORK).exists();
+        if let Err(error) = if has_engine { engine::clean_up(&engine, deadline) } else { Ok(()) } {
             warn!(task = %dir.path().display(), error = %chain(&error), "a task's Docker engine could not be removed");
         }
         leftovers::kill_all(dir.path(), None);

@@ -1,6 +1,8 @@
 //! The few calls of Docker's API that a keeper makes, over the engine's socket.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
+use std::net::Ipv4Addr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,11 +13,44 @@ use serde::Deserialize;
 const ANSWER_LIMIT_BYTES: u64 = 8 * 1024 * 1024;
 /// How long one call may take.
 const CALL_LIMIT: Duration = Duration::from_secs(5);
+/// How long the question about networks may take. The keeper looks at nothing else meanwhile.
+const NETWORKS_LIMIT: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Container {
     id: String,
+}
+
+/// A network, as far as it says which bridge it has.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListedNetwork {
+    id: String,
+    driver: String,
+    options: Option<BTreeMap<String, String>>,
+    #[serde(rename = "IPAM")]
+    ipam: Ipam,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Ipam {
+    config: Option<Vec<Pool>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Pool {
+    subnet: Option<String>,
+}
+
+/// The bridge of a network.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) struct Bridge {
+    pub(super) name: String,
+    /// Each an address and the length of the prefix.
+    pub(super) subnets: Vec<(Ipv4Addr, u32)>,
 }
 
 /// Whether the engine answers.
@@ -35,6 +70,26 @@ pub(super) fn remove_all(socket: &Path, deadline: Instant) -> io::Result<()> {
         removed = removed.and(one.map(drop));
     }
     removed.and(call(socket, "POST", "/networks/prune", left()).map(drop))
+}
+
+/// The bridges of the engine's networks.
+pub(super) fn bridges(socket: &Path) -> io::Result<Vec<Bridge>> {
+    bridges_in(&call(socket, "GET", "/networks", NETWORKS_LIMIT)?)
+}
+
+fn bridges_in(listed: &[u8]) -> io::Result<Vec<Bridge>> {
+    let networks: Vec<ListedNetwork> = serde_json::from_slice(listed)?;
+    let bridges = networks.into_iter().filter(|network| network.driver == "bridge").map(|network| {
+        let named = network.options.and_then(|mut it| it.remove("com.docker.network.bridge.name"));
+        let subnets = network.ipam.config.into_iter().flatten().filter_map(|pool| {
+            let (address, prefix) = pool.subnet.as_deref()?.split_once('/')?;
+            Some((address.parse().ok()?, prefix.parse().ok()?))
+        });
+        // As `dockerd` names it otherwise.
+        let name = named.unwrap_or_else(|| format!("br-{}", network.id.get(..12).unwrap_or_default()));
+        Bridge { name, subnets: subnets.collect() }
+    });
+    Ok(bridges.collect())
 }
 
 /// Makes one call, and returns the answer's body.
@@ -65,6 +120,21 @@ fn body(answer: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_bridge_of_a_network_has_the_name_that_its_job_chose_or_one_of_its_id() {
+        let listed = r#"[
+            {"Name": "own", "Id": "0123456789abcdef", "Driver": "bridge", "Options": {},
+             "IPAM": {"Driver": "default", "Options": null, "Config": [{"Subnet": "172.28.0.0/16", "Gateway": "172.28.0.1"}]}},
+            {"Name": "named", "Id": "f0", "Driver": "bridge", "Options": {"com.docker.network.bridge.name": "named0"},
+             "IPAM": {"Config": [{"Subnet": "fd00::/64"}, {}]}},
+            {"Name": "host", "Id": "f1", "Driver": "host", "Options": null, "IPAM": {"Config": null}}
+        ]"#;
+        let subnets = vec![(Ipv4Addr::new(172, 28, 0, 0), 16)];
+        let own = Bridge { name: "br-0123456789ab".to_owned(), subnets };
+        let named = Bridge { name: "named0".to_owned(), subnets: Vec::new() };
+        assert_eq!(bridges_in(listed.as_bytes()).unwrap(), [own, named]);
+    }
 
     #[test]
     fn only_a_success_has_a_body() {

@@ -18,10 +18,12 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use serde::{Deserialize, Serialize};
 
 use super::api;
+use super::bridges::Bridges;
 use super::first::{END_LIMIT, SPACE_SUBCOMMAND};
 use super::network::{self, Network};
 use super::order::Order;
 use crate::cgroups;
+use crate::firewall::forwarding;
 use crate::mounts::make_new;
 use crate::processes;
 use crate::signals::wait;
@@ -51,6 +53,14 @@ pub(super) enum Told {
     Failed { reason: String, words: String },
 }
 
+/// The keeper's line.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Answer {
+    pub(super) told: Told,
+    /// Whether the machine had not forwarded packets of IPv4 before.
+    pub(super) switched_on: bool,
+}
+
 /// Runs an engine until the input ends.
 pub(crate) fn main(dir: &Path) -> ExitCode {
     let (input, mut output) = (io::stdin(), io::stdout());
@@ -61,60 +71,75 @@ pub(crate) fn main(dir: &Path) -> ExitCode {
     }
     let order: Order = match serde_json::from_str(&line) {
         Ok(order) => order,
-        Err(error) => return failed(&mut output, &format!("the order cannot be read: {error}"), ""),
+        Err(error) => return failed(&mut output, format!("the order cannot be read: {error}")),
     };
     // The engine's first process becomes this one's child once what made its namespace is killed.
     if let Err(errno) = prctl::set_child_subreaper(true) {
-        return failed(&mut output, &format!("its processes cannot be waited for: {errno}"), "");
+        return failed(&mut output, format!("its processes cannot be waited for: {errno}"));
     }
     // An agent that has ended since needs no engine.
     if wait(&[input.as_fd()], Instant::now()) {
         return ExitCode::SUCCESS;
     }
     if let Err(error) = make_new(dir, 0o700) {
-        return failed(&mut output, &format!("{}: {error}", dir.display()), "");
+        return failed(&mut output, format!("{}: {error}", dir.display()));
     }
     // Before the engine has a namespace of its own, which hides the processes that are to be moved. Without the right
     // to it the engine may still run containers without limits.
     let unlimited = cgroups::delegate().err().map(|error| error.to_string());
-    let code = match Engine::start(&order, &input) {
+    let mut switched_on = false;
+    let code = match Engine::start(&order, &input, &mut switched_on) {
         Ok(Some(engine)) => {
-            tell(&mut output, &Told::Ready { unlimited });
+            tell(&mut output, &Answer { told: Told::Ready { unlimited }, switched_on });
             engine.keep(&order, &input)
         }
         Ok(None) => ExitCode::SUCCESS,
-        Err(reason) => failed(&mut output, &reason, &last_words(dir)),
+        Err(reason) => {
+            let told = Told::Failed { reason, words: last_words(dir) };
+            tell(&mut output, &Answer { told, switched_on });
+            ExitCode::FAILURE
+        }
     };
     // What is left is removed by the next keeper or the server.
-    let _left = remove_rest(dir);
+    let _left = remove_cgroup(dir);
+    if order.addresses.is_some()
+        && let Err(error) = network::remove(dir)
+    {
+        // The task's log.
+        let _told =
+            writeln!(io::stderr(), "warning: the network of the Docker engine is not removed: {error}");
+    }
     let _gone = fs::remove_file(&order.socket);
     code
 }
 
-fn tell(output: &mut impl Write, told: &Told) {
+fn tell(output: &mut impl Write, answer: &Answer) {
     // An agent that is gone has closed the input too.
-    let _gone = serde_json::to_string(told)
+    let _gone = serde_json::to_string(answer)
         .map_err(io::Error::other)
         .and_then(|line| writeln!(output, "{line}").and_then(|()| output.flush()));
 }
 
-fn failed(output: &mut impl Write, reason: &str, words: &str) -> ExitCode {
-    tell(output, &Told::Failed { reason: reason.to_owned(), words: words.to_owned() });
+fn failed(output: &mut impl Write, reason: String) -> ExitCode {
+    tell(output, &Answer { told: Told::Failed { reason, words: String::new() }, switched_on: false });
     ExitCode::FAILURE
 }
 
 struct Engine {
     space: Child,
+    /// The networks of its job, if its own is taken from addresses of the machine.
+    bridges: Option<Bridges>,
 }
 
 impl Engine {
-    /// Returns nothing if the input ended meanwhile, or why there is no engine.
-    fn start(order: &Order, input: &io::Stdin) -> Result<Option<Self>, String> {
+    /// Returns nothing if the input ended meanwhile, or why there is no engine. `switched_on` is set if the machine had not
+    /// forwarded packets before, also where there is no engine: that stays.
+    fn start(order: &Order, input: &io::Stdin, switched_on: &mut bool) -> Result<Option<Self>, String> {
         order.write().map_err(|error| format!("its order cannot be written: {error}"))?;
-        if let Some(addresses) = order.addresses {
-            Network::take(addresses, &order.dir).map_err(|error| format!("it has no network: {error}"))?;
-        }
-        let mut engine = Self::spawn(order).map_err(|error| format!("it cannot be started: {error}"))?;
+        let network =
+            take_network(order, switched_on).map_err(|error| format!("it has no network: {error}"))?;
+        let mut engine =
+            Self::spawn(order, network).map_err(|error| format!("it cannot be started: {error}"))?;
         let deadline = Instant::now() + Duration::from_secs(order.limit_secs);
         loop {
             if api::is_ready(&order.socket) {
@@ -138,7 +163,7 @@ impl Engine {
         }
     }
 
-    fn spawn(order: &Order) -> io::Result<Self> {
+    fn spawn(order: &Order, network: Option<Network>) -> io::Result<Self> {
         let log = File::create(Order::log(&order.dir))?;
         let space = Command::new(&order.executable)
             .arg(SPACE_SUBCOMMAND)
@@ -150,7 +175,7 @@ impl Engine {
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()?;
-        Ok(Self { space })
+        Ok(Self { space, bridges: network.map(|network| Bridges::of(order, network)) })
     }
 
     /// Waits for the end of the input, and ends the engine then.
@@ -158,6 +183,9 @@ impl Engine {
         while !wait(&[input.as_fd()], Instant::now() + Duration::from_millis(250)) {
             if let Ok(Some(_)) = self.space.try_wait() {
                 return ExitCode::FAILURE;
+            }
+            if let Some(bridges) = &mut self.bridges {
+                bridges.see(&order.socket);
             }
         }
         self.end(order);
@@ -195,6 +223,12 @@ impl Engine {
     }
 }
 
+fn take_network(order: &Order, switched_on: &mut bool) -> io::Result<Option<Network>> {
+    let Some(addresses) = order.addresses else { return Ok(None) };
+    *switched_on = forwarding::forward()?;
+    Network::take(addresses, &order.dir, order.runner()).map(Some)
+}
+
 /// Lets the runner's user alone use the socket.
 fn give(order: &Order) -> io::Result<()> {
     use std::os::unix::fs::{PermissionsExt, chown};
@@ -204,20 +238,19 @@ fn give(order: &Order) -> io::Result<()> {
     fs::set_permissions(&order.socket, fs::Permissions::from_mode(0o600))
 }
 
-/// Removes what outlasts the processes of a directory's engine. Reads nothing that a job could have changed.
-pub(super) fn remove_rest(dir: &Path) -> io::Result<()> {
-    let removed = network::remove(dir);
+/// Removes the cgroup of a directory's engine, once its processes have ended. Reads nothing that a job could have changed.
+pub(super) fn remove_cgroup(dir: &Path) -> io::Result<()> {
     let (cgroup, deadline) = (Order::containers(dir), Instant::now() + KILL_LIMIT);
     // Processes that were killed leave it only when the kernel has ended them.
     while !cgroups::remove(&cgroup) {
         if Instant::now() >= deadline {
-            return removed.and(Err(io::Error::other(format!("the cgroup {cgroup} still has processes"))));
+            return Err(io::Error::other(format!("the cgroup {cgroup} still has processes")));
         }
         thread::sleep(LOOK);
     }
     // Where the task itself is in the cgroup above, its agent still is, and the server removes it.
     cgroups::remove(&Order::cgroup(dir));
-    removed
+    Ok(())
 }
 
 /// The end of the engine's log, on one line.

@@ -5,17 +5,19 @@
 //! when it starts. So `dockerd` makes none here. A few rules for all addresses of the
 //! engine take their place, and `docker-proxy` serves published ports.
 //!
-//! A job is root and can change every file of its engine. So no file says what an engine has:
-//! its bridge has a hardware address that follows from the engine's directory, its rules have
-//! the bridge's name as a comment, and other bridges are its own if their address is.
+//! A job is root and can change every file of its engine. So no file says what an engine has: its bridge has a hardware
+//! address that follows from the engine's directory, its rules have a comment that does, and other bridges are its own if
+//! they are marked so, or their address is the engine's.
 
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::Path;
 
+use super::bridges::{mark, marked};
 use super::order::Order;
 use crate::addresses::Range;
-use crate::firewall;
+use crate::firewall::{self, NEW, Rule, USER_CHAIN};
+use crate::routes::Routes;
 use crate::tools::{self, run};
 
 /// The names of engines' bridges begin so; 8 digits of the first address follow.
@@ -41,31 +43,37 @@ pub(super) struct Network {
 }
 
 impl Network {
-    /// Takes the first part that no other engine has. The name of the bridge is the lock: the kernel gives each
-    /// name once.
-    pub(super) fn take(addresses: Addresses, dir: &Path) -> io::Result<Self> {
-        let owner = hardware_address(dir);
+    /// Takes the first part that no other engine has, and that no route of the machine leads to. The name of the bridge
+    /// is the lock: the kernel gives each name once.
+    pub(super) fn take(addresses: Addresses, dir: &Path, runner: Option<u32>) -> io::Result<Self> {
+        let (owner, routes) = (hardware_address(dir), Routes::read()?);
         for network in networks(addresses) {
             let bridge = network.bridge();
+            if routes.lead_to((network.base, PART)) || tools::is_device(&bridge)? {
+                continue;
+            }
             match run("ip", &["link", "add", "name", &bridge, "address", &owner, "type", "bridge"]) {
                 Ok(_) => {
-                    // A job may have removed its engine's bridge, so that nothing led to these.
-                    network.remove_rules()?;
-                    network.set_up(addresses)?;
+                    network.set_up(addresses, dir, runner)?;
                     return Ok(network);
                 }
                 Err(error) if !tools::is_device(&bridge)? => return Err(error),
                 Err(_) => {}
             }
         }
-        Err(io::Error::other(format!("all of {addresses} is in use by other Docker engines")))
+        Err(io::Error::other(format!(
+            "all of {addresses} is in use by other Docker engines, or by routes of this machine: choose others in \
+             runner.docker.addresses"
+        )))
     }
 
-    fn set_up(self, addresses: Addresses) -> io::Result<()> {
+    fn set_up(self, addresses: Addresses, dir: &Path, runner: Option<u32>) -> io::Result<()> {
         let (bridge, address) = (self.bridge(), format!("{}/24", Ipv4Addr::from_bits(self.base + 1)));
         run("ip", &["address", "add", &address, "dev", &bridge])?;
-        run("ip", &["link", "set", &bridge, "up"])?;
-        firewall::insert(&self.rules(addresses), &bridge)
+        // Before the engine can be reached, which makes networks of its own.
+        firewall::remove_left(BRIDGE, &bridge)?;
+        firewall::insert_of(&bridge, &Order::cgroup(dir), &self.rules(addresses, runner))?;
+        run("ip", &["link", "set", "dev", &bridge, "alias", &mark(dir), "up"]).map(drop)
     }
 
     /// What `dockerd` is told.
@@ -74,6 +82,8 @@ impl Network {
             format!("--bridge={}", self.bridge()),
             "--iptables=false".to_owned(),
             "--ip6tables=false".to_owned(),
+            // It would make the machine a router for everything. The keeper has switched it on.
+            "--ip-forward=false".to_owned(),
         ];
         arguments.extend((1..4).map(|part| {
             let base = Ipv4Addr::from_bits(self.base + (part << 8));
@@ -92,7 +102,7 @@ impl Network {
         (port(own * len), port((own + 1) * len - 1))
     }
 
-    fn bridge(self) -> String {
+    pub(super) fn bridge(self) -> String {
         format!("{BRIDGE}{:08x}", self.base)
     }
 
@@ -101,14 +111,23 @@ impl Network {
         Some(Self { base }).filter(|network| network.bridge() == name)
     }
 
-    /// What its containers send leaves the machine with the machine's address, and answers come back. Nothing
-    /// of it reaches another engine's containers. Each with its table, in the order in which they apply.
-    fn rules(self, addresses: Addresses) -> [(&'static str, String); 5] {
-        let own = format!("{}/{}", Ipv4Addr::from_bits(self.base), PART);
+    /// All addresses of the engine.
+    pub(super) fn addresses(self) -> String {
+        format!("{}/{PART}", Ipv4Addr::from_bits(self.base))
+    }
+
+    /// What its containers send leaves the machine with the machine's address, unless the operator refuses it, and
+    /// answers come back. Nothing of it reaches another engine's containers. Its containers are reached by the engine's
+    /// own job alone, and at published ports, which `docker-proxy` serves as root.
+    fn rules(self, addresses: Addresses, runner: Option<u32>) -> [Rule; 8] {
+        let (own, others) = (self.addresses(), not_of(runner));
         [
+            ("mangle", format!("FORWARD ! -s {own} -d {own} {NEW} -j DROP")),
+            ("mangle", format!("OUTPUT -d {own} {NEW} {others} -j DROP")),
             ("nat", format!("POSTROUTING -s {own} ! -d {own} -j MASQUERADE")),
             ("filter", format!("FORWARD -s {own} -d {own} -j ACCEPT")),
             ("filter", format!("FORWARD -s {own} -d {addresses} -j DROP")),
+            ("filter", format!("FORWARD -s {own} -j {USER_CHAIN}")),
             ("filter", format!("FORWARD -s {own} -j ACCEPT")),
             ("filter", format!("FORWARD -d {own} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")),
         ]
@@ -120,24 +139,7 @@ impl Network {
         tools::devices_with(&owner).find_map(|name| Self::of_bridge(&name))
     }
 
-    /// The bridge is last: as long as it is there, what is left is found.
-    fn release(self) -> io::Result<()> {
-        self.remove_rules()?;
-        let bridge = self.bridge();
-        for made in bridges_in(&run("ip", &["-o", "-4", "address", "show", "type", "bridge"])?, self) {
-            if made != bridge {
-                run("ip", &["link", "delete", "dev", &made])?;
-            }
-        }
-        run("ip", &["link", "delete", "dev", &bridge]).map(drop)
-    }
-
-    fn remove_rules(self) -> io::Result<()> {
-        let own = self.bridge();
-        firewall::remove(|comment| comment == own)
-    }
-
-    fn has(self, address: Ipv4Addr) -> bool {
+    pub(super) fn has(self, address: Ipv4Addr) -> bool {
         address.to_bits() >> (32 - PART) == self.base >> (32 - PART)
     }
 }
@@ -159,10 +161,29 @@ fn bridges_in(listed: &str, network: Network) -> Vec<String> {
     listed.lines().filter_map(named).collect()
 }
 
-/// Removes the networks that an engine has left: its own bridge and rules, and the bridges of networks that a job made
-/// from its addresses.
+/// What makes a rule apply to others than root and the runner's user.
+pub(super) fn not_of(runner: Option<u32>) -> String {
+    let users = [0].into_iter().chain(runner.filter(|uid| *uid != 0));
+    users.map(|uid| format!("-m owner ! --uid-owner {uid}")).collect::<Vec<_>>().join(" ")
+}
+
+/// Removes the networks that an engine has left: its own bridge and rules, and the bridges of networks that a job made.
+/// Bridges are removed also where the rules cannot be, so that nothing goes through these.
 pub(super) fn remove(dir: &Path) -> io::Result<()> {
-    Network::of(dir).map_or(Ok(()), Network::release)
+    let rules = firewall::remove_of(BRIDGE, &Order::cgroup(dir));
+    remove_bridges(dir).and(rules)
+}
+
+/// The engine's own is last: as long as it is there, what is left is found.
+fn remove_bridges(dir: &Path) -> io::Result<()> {
+    let (own, mut bridges) = (Network::of(dir), marked(dir));
+    if let Some(network) = own {
+        let listed = run("ip", &["-o", "-4", "address", "show", "type", "bridge"])?;
+        bridges.extend(bridges_in(&listed, network));
+        bridges.remove(&network.bridge());
+    }
+    let last = own.map(Network::bridge);
+    bridges.iter().chain(&last).try_for_each(|name| tools::delete_device(name))
 }
 
 #[cfg(test)]
@@ -182,6 +203,7 @@ mod tests {
                 "--bridge=ecsr0ac9fc00",
                 "--iptables=false",
                 "--ip6tables=false",
+                "--ip-forward=false",
                 "--default-address-pool=base=10.201.253.0/24,size=26",
                 "--default-address-pool=base=10.201.254.0/24,size=26",
                 "--default-address-pool=base=10.201.255.0/24,size=26",
@@ -229,16 +251,20 @@ mod tests {
     }
 
     #[test]
-    fn no_engine_reaches_another_ones_containers() {
+    fn nothing_else_reaches_an_engines_containers_and_they_reach_no_other_engines() {
         let addresses: Addresses = "10.201.0.0/16".parse().unwrap();
-        let rules = networks(addresses).nth(1).unwrap().rules(addresses);
+        let rules = networks(addresses).nth(1).unwrap().rules(addresses, Some(60_001));
         let rules: Vec<_> = rules.iter().map(|(table, rule)| format!("{table} {rule}")).collect();
         assert_eq!(
             rules,
             [
+                "mangle FORWARD ! -s 10.201.4.0/22 -d 10.201.4.0/22 -m conntrack ! --ctstate RELATED,ESTABLISHED -j DROP",
+                "mangle OUTPUT -d 10.201.4.0/22 -m conntrack ! --ctstate RELATED,ESTABLISHED \
+                 -m owner ! --uid-owner 0 -m owner ! --uid-owner 60001 -j DROP",
                 "nat POSTROUTING -s 10.201.4.0/22 ! -d 10.201.4.0/22 -j MASQUERADE",
                 "filter FORWARD -s 10.201.4.0/22 -d 10.201.4.0/22 -j ACCEPT",
                 "filter FORWARD -s 10.201.4.0/22 -d 10.201.0.0/16 -j DROP",
+                "filter FORWARD -s 10.201.4.0/22 -j ECSRUNNER-USER",
                 "filter FORWARD -s 10.201.4.0/22 -j ACCEPT",
                 "filter FORWARD -d 10.201.4.0/22 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
             ]

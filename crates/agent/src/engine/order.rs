@@ -65,6 +65,11 @@ impl Order {
         format!("{}/containers", Self::cgroup(dir))
     }
 
+    /// The runner's user, if it is not this process's own.
+    pub(crate) fn runner(&self) -> Option<u32> {
+        self.owner.map(|(uid, _)| uid)
+    }
+
     pub(crate) fn write(&self) -> io::Result<()> {
         let file = self.dir.join(Self::FILE);
         let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(file)?;

@@ -16,7 +16,8 @@ use super::link::{self, Link};
 use super::loopback::{are_out_of_reach, name_servers};
 use super::order::{Order, Told};
 use super::relay::Door;
-use super::routes::Routes;
+use crate::firewall::forwarding;
+use crate::routes::Routes;
 use crate::signals::wait;
 
 /// The subcommand of the keeper, which reads its [`Order`] from standard input. Its argument is a directory of the task's,
@@ -75,6 +76,9 @@ struct Namespace {
 impl Namespace {
     fn make(order: &Order, dir: &Path) -> io::Result<(Self, Told)> {
         let routes = Routes::read()?;
+        if routes.are_ipv6_alone() {
+            return Err(io::Error::other("this machine reaches the network by IPv6 alone"));
+        }
         if are_out_of_reach(&fs::read_to_string(RESOLV_CONF).unwrap_or_default()) {
             return Err(io::Error::other(format!(
                 "all name servers in {RESOLV_CONF} have addresses of IPv6, which a namespace does not reach"
@@ -90,7 +94,7 @@ impl Namespace {
         })?;
         let file = File::open(OWN_NETWORK)?;
         enter(&machine)?;
-        let switched_on = link::forward()?;
+        let switched_on = forwarding::forward()?;
         let link = Link::take(order.addresses, dir, &routes, &file)?;
         enter(&file)?;
         let inside = link.set_up_inside(order.addresses, &mtu, &ping_groups).and_then(|()| doors(order));

@@ -4,15 +4,15 @@
 //! what leaves, with the machine's address. The name of the device on the machine is the lock of its addresses: the kernel
 //! gives each name once. Devices and rules are found by the name of the task's directory, so no file says what a task has.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Addresses;
-use super::routes::Routes;
-use crate::firewall;
+use crate::firewall::{self, Rule, USER_CHAIN};
+use crate::routes::Routes;
 use crate::tools::{self, run};
 
 /// The names of devices on the machine begin so; 8 digits of the first address follow.
@@ -21,7 +21,6 @@ const PREFIX: &str = "ecsn";
 pub(super) const INNER: &str = "eth0";
 /// The kernel's settings of this process's network.
 const SETTINGS: &str = "/proc/sys/net";
-const FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
 const UNPRIVILEGED_PORTS: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
 /// Which groups may use `ping` without a privilege.
 const PING_GROUPS: &str = "/proc/sys/net/ipv4/ping_group_range";
@@ -65,18 +64,11 @@ impl Link {
         )))
     }
 
-    /// Sets up the machine's side. Rules of tasks that are gone are removed: a task's device goes with its namespace, and
-    /// who was killed then removes no rule.
+    /// Sets up the machine's side. Rules of tasks that are gone are removed: a task's device goes with its namespace.
     pub(super) fn set_up_outside(self, dir: &Path, mtu: &str) -> io::Result<()> {
         let name = self.name();
-        // What is not known keeps the rules: without them, a live task would have no network.
-        let is_gone = |device: &str| tools::is_device(device).is_ok_and(|is_there| !is_there);
-        firewall::remove(|comment| {
-            comment
-                .split_once('-')
-                .is_some_and(|(device, _)| device.starts_with(PREFIX) && (device == name || is_gone(device)))
-        })?;
-        firewall::insert(&self.rules(), &format!("{name}-{}", owner_digits(dir)))?;
+        firewall::remove_left(PREFIX, &name)?;
+        firewall::insert_of(&name, &owner(dir), &self.rules())?;
         prepare(&name, mtu)?;
         run("ip", &["address", "add", &format!("{}/30", self.outer()), "dev", &name])?;
         run("ip", &["link", "set", "dev", &name, "up"]).map(drop)
@@ -98,18 +90,20 @@ impl Link {
         Ok(())
     }
 
-    /// What the task sends leaves the machine with the machine's address, and only answers come back.
-    fn rules(self) -> [(&'static str, String); 4] {
+    /// What the task sends leaves the machine with the machine's address, unless the operator refuses it, and only answers
+    /// come back.
+    fn rules(self) -> [Rule; 5] {
         let (name, inner) = (self.name(), self.inner());
         [
             ("nat", format!("POSTROUTING -s {inner}/32 ! -o {name} -j MASQUERADE")),
+            ("filter", format!("FORWARD -i {name} -j {USER_CHAIN}")),
             ("filter", format!("FORWARD -s {inner}/32 -i {name} -j ACCEPT")),
             ("filter", format!("FORWARD -o {name} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")),
             ("filter", format!("FORWARD -o {name} -j DROP")),
         ]
     }
 
-    fn inner_rules(addresses: Addresses) -> [(&'static str, String); 3] {
+    fn inner_rules(addresses: Addresses) -> [Rule; 3] {
         [
             ("filter", format!("INPUT -i {INNER} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")),
             ("filter", format!("INPUT -i {INNER} -j DROP")),
@@ -149,76 +143,23 @@ pub(super) fn ping_groups() -> String {
     fs::read_to_string(PING_GROUPS).unwrap_or_default()
 }
 
-/// Has the machine forward packets of IPv4, if it does not. It then forwards what a rule accepts, and nothing else: a
-/// machine that has not been a router does not become one. Returns whether anything was changed.
-///
-/// A machine that forwards in part, between some devices or over a bridge, is left as it is: the firewall would drop that.
-pub(super) fn forward() -> io::Result<bool> {
-    let is_off = || fs::read_to_string(FORWARD).map(|text| text.trim() == "0");
-    if !is_off()? {
-        return Ok(false);
-    }
-    if let Some(on) = forwards_in_part(Path::new(SETTINGS)) {
-        // Another task's keeper may have switched it on meanwhile.
-        return if is_off()? { Err(in_part(&on)) } else { Ok(false) };
-    }
-    let failed =
-        |error: io::Error| io::Error::new(error.kind(), format!("{FORWARD} cannot be written: {error}"));
-    // Before the firewall is changed, which would stay so.
-    let mut file = OpenOptions::new().write(true).open(FORWARD).map_err(failed)?;
-    firewall::forward_by_rules_alone()?;
-    file.write_all(b"1").map(|()| true).map_err(failed)
-}
-
-fn in_part(on: &Path) -> io::Error {
-    io::Error::other(format!(
-        "{FORWARD} is 0, but {} is 1: this machine forwards packets in part, and that would be cut off. Write 1 to {FORWARD} \
-         if it may forward packets between all of its networks",
-        on.display()
-    ))
-}
-
-/// Returns the setting by which packets of IPv4 are forwarded, or go through the same chain of the firewall, while
-/// [`FORWARD`] is off.
-fn forwards_in_part(settings: &Path) -> Option<PathBuf> {
-    let devices = fs::read_dir(settings.join("ipv4/conf")).into_iter().flatten().flatten();
-    let of_devices = devices.map(|device| device.path().join("forwarding"));
-    let mut all = of_devices.chain([settings.join("bridge/bridge-nf-call-iptables")]);
-    all.find(|file| fs::read_to_string(file).is_ok_and(|text| text.trim() == "1"))
-}
-
 /// Removes what is left of a task's namespace on the machine: the device also where the rules cannot be removed, so that
 /// nothing goes through them.
 pub(super) fn remove(dir: &Path) -> io::Result<()> {
-    let digits = owner_digits(dir);
-    let rules = firewall::remove(|comment| {
-        comment.split_once('-').is_some_and(|(device, owner)| device.starts_with(PREFIX) && owner == digits)
-    });
-    remove_devices(dir).and(rules)
-}
-
-fn remove_devices(dir: &Path) -> io::Result<()> {
-    for name in tools::devices_with(&tools::hardware_address(&owner(dir))) {
-        if !name.starts_with(PREFIX) {
-            continue;
-        }
-        match run("ip", &["link", "delete", "dev", &name]) {
-            // It has gone with its namespace.
-            Err(error) if tools::is_device(&name)? => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
+    let owner = owner(dir);
+    let rules = firewall::remove_of(PREFIX, &owner);
+    let address = tools::hardware_address(&owner);
+    let devices = tools::devices_with(&address);
+    devices
+        .filter(|name| name.starts_with(PREFIX))
+        .try_for_each(|name| tools::delete_device(&name))
+        .and(rules)
 }
 
 /// The name that a task's namespace has on this machine.
 pub(super) fn owner(dir: &Path) -> String {
     let task = dir.parent().and_then(Path::file_name).unwrap_or_default();
     format!("ecsrunner-network-{}", task.to_string_lossy())
-}
-
-fn owner_digits(dir: &Path) -> String {
-    format!("{:016x}", tools::hash(&owner(dir)))
 }
 
 #[cfg(test)]
@@ -235,6 +176,7 @@ mod tests {
             rules,
             [
                 "nat POSTROUTING -s 10.202.0.6/32 ! -o ecsn0aca0004 -j MASQUERADE",
+                "filter FORWARD -i ecsn0aca0004 -j ECSRUNNER-USER",
                 "filter FORWARD -s 10.202.0.6/32 -i ecsn0aca0004 -j ACCEPT",
                 "filter FORWARD -o ecsn0aca0004 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
                 "filter FORWARD -o ecsn0aca0004 -j DROP",
@@ -252,20 +194,6 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_that_forwards_between_some_devices_or_over_a_bridge_forwards_in_part() {
-        for on in ["ipv4/conf/eth0/forwarding", "bridge/bridge-nf-call-iptables"] {
-            let settings = tempfile::tempdir().unwrap();
-            for file in ["ipv4/conf/all/forwarding", "ipv4/conf/lo/forwarding", on] {
-                fs::create_dir_all(settings.path().join(file).parent().unwrap()).unwrap();
-                fs::write(settings.path().join(file), "0\n").unwrap();
-            }
-            assert_eq!(forwards_in_part(settings.path()), None);
-            fs::write(settings.path().join(on), "1\n").unwrap();
-            assert_eq!(forwards_in_part(settings.path()), Some(settings.path().join(on)));
-        }
-    }
-
-    #[test]
     fn a_kernel_without_ipv6_is_told_nothing_of_it() {
         assert_eq!(preparation("eth0", "1500", false).join(" "), "link set dev eth0 mtu 1500");
         let words = preparation("eth0", "1500", true).join(" ");
@@ -274,7 +202,8 @@ mod tests {
 
     #[test]
     fn a_namespace_is_known_by_the_task_and_not_by_the_place_of_its_directory() {
-        assert_eq!(owner_digits(Path::new(DIR)), owner_digits(Path::new("/elsewhere/0123/network")));
-        assert_ne!(owner_digits(Path::new(DIR)), owner_digits(Path::new("/state/tasks/0124/network")));
+        let digits = |dir| firewall::digits(&owner(Path::new(dir)));
+        assert_eq!(digits(DIR), digits("/elsewhere/0123/network"));
+        assert_ne!(digits(DIR), digits("/state/tasks/0124/network"));
     }
 }

@@ -15,7 +15,7 @@ use crate::harness::{Agent, COMPLETE, CONNECT, RUN, WAIT};
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// Where a machine's `dockerd` and `docker` are.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What a machine without overlay file systems and without forwarding still has.
 const ARGUMENTS: &str = r#"["--storage-driver=vfs"]"#;
 /// An agent of a Docker class, whose `dockerd` executes these shell lines.
@@ -40,7 +40,7 @@ fn may_unshare() -> bool {
 }
 
 /// Whether a real engine can be started here, with an image to run.
-fn has_engine() -> bool {
+pub(crate) fn has_engine() -> bool {
     let is_there = |name: &str| PATH.split(':').any(|dir| Path::new(dir).join(name).is_file());
     let missing = ["dockerd", "docker", "ip", "iptables", "busybox"].into_iter().find(|name| !is_there(name));
     if let Some(missing) = missing {
@@ -277,6 +277,9 @@ for name in keeper network.json engine.json data/network/files/local-kv.db; do
     rm -f "$dir/$name" && mkfifo "$dir/$name"
 done
 docker network create -o com.docker.network.bridge.name=ecsrtrap jobs >/dev/null
+# With addresses of its own choice, and the name of another engine's part.
+docker network create --subnet 172.29.216.0/24 -o com.docker.network.bridge.name=ecsr0ad80400 own >/dev/null
+until grep -q . /sys/class/net/ecsr0ad80400/ifalias; do sleep 0.05; done
 echo 'engine is in use'"#;
 
 #[test]
@@ -286,6 +289,7 @@ fn what_a_killed_engine_left_is_found_without_the_files_that_its_job_changed() {
     running.until("engine is in use");
     let dir = running.path("docker");
     assert!(left_by(&dir, Some("10.216.")).iter().any(|line| line.contains("ecsrtrap")));
+    assert!(left_by(&dir, Some("172.29.216.")).iter().any(|line| line.contains("ecsr0ad80400")));
     // Another engine's, which must stay.
     let other = |action: &str| {
         let words = ["link", action, "name", "ecsr0afa0000", "type", "bridge"];
@@ -302,7 +306,9 @@ fn what_a_killed_engine_left_is_found_without_the_files_that_its_job_changed() {
     other("delete");
     cleaned.unwrap();
     assert!(is_there, "another engine's bridge is removed");
-    assert_eq!(left_by(&dir, Some("10.216.")), Vec::<String>::new());
+    for addresses in ["10.216.", "172.29.216.", "ecsr0ad8"] {
+        assert_eq!(left_by(&dir, Some(addresses)), Vec::<String>::new());
+    }
 }
 
 #[test]

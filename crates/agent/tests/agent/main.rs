@@ -18,6 +18,7 @@ mod services;
 
 mod container;
 mod docker;
+mod engine_network;
 mod image;
 mod network;
 mod thief;

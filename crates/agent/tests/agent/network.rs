@@ -113,7 +113,7 @@ fn tasks_at_once_have_different_addresses_and_the_one_too_many_is_told_why_it_ha
     assert!(reason.starts_with("all of 10.232.1.0/28 is in use by other tasks, or by routes"), "{reason}");
     // What has failed ends by itself, and takes nothing from the others.
     one_more.child.wait().unwrap();
-    assert_eq!(left("0ae80100").len(), 5, "a device, and four rules");
+    assert_eq!(left("0ae80100").len(), 6, "a device, and five rules");
     keepers.clear();
     assert_eq!(left("0ae801"), Vec::<String>::new());
 }
@@ -152,7 +152,7 @@ fn what_a_killed_keeper_left_is_removed_by_the_next_one_of_any_task() {
         assert!(Instant::now() < deadline, "the device stays");
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert_eq!(left("0ae80300").len(), 4, "its rules stay");
+    assert_eq!(left("0ae80300").len(), 5, "its rules stay");
     Keeper::of("next", "10.232.3.4/30").address();
     assert_eq!(left("0ae803"), Vec::<String>::new());
 }
@@ -165,7 +165,27 @@ fn a_machine_that_forwards_nothing_then_forwards_only_what_a_rule_accepts() {
     // A machine of its own, as far as networks go.
     let (answer, rest) = on_a_machine_of_its_own("forward", "10.232.4.0/30", "true");
     assert_eq!(answer["Ready"]["switched_on"], true, "{answer}");
-    assert_eq!(rest, "1\n-P FORWARD DROP\n", "what stays, and nothing else");
+    assert_eq!(rest, "1\n-P FORWARD DROP\n", "what stays, and nothing else that is forwarded");
+}
+
+#[test]
+fn what_stays_on_a_bridge_is_let_through_as_before() {
+    if !has_namespaces() {
+        return;
+    }
+    let on = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+    if !Path::new(on).exists() {
+        eprintln!("skipped: this machine has no module br_netfilter");
+        return;
+    }
+    let rule =
+        "-A FORWARD -m physdev --physdev-is-bridged -m comment --comment bridged-as-before -j ACCEPT\n";
+    for (before, expected) in [("true", rule), ("iptables -P FORWARD DROP", "")] {
+        let command = format!("echo 1 >{on} && {before}");
+        let (answer, rest) = on_a_machine_of_its_own("bridged", "10.232.7.0/30", &command);
+        assert_eq!(answer["Ready"]["switched_on"], true, "{answer}");
+        assert_eq!(rest, format!("1\n-P FORWARD DROP\n{expected}"), "after `{before}`");
+    }
 }
 
 #[test]

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use ecsrunner_skip::skip;
 use serde_json::json;
 
+use crate::namespaces::firewall::with_iptables_that_fails;
+use crate::namespaces::{until, until_within};
 use crate::testbed::processes::needs_cgroups;
 use crate::testbed::{LIMIT, REPOSITORY, Setup, Testbed, bounded, job_ids};
 
@@ -214,6 +216,60 @@ async fn an_engine_ends_though_the_server_and_its_agent_are_killed() {
         server.terminate().await;
     })
     .await;
+}
+
+/// A job that ends when it is told to.
+const TOLD: &str = r#"
+name: ci
+on: push
+jobs:
+  build:
+    runs-on: [self-hosted, 'class:images']
+    steps:
+      - run: |
+          docker network create jobs
+          touch MEET/ready
+          until test -e MEET/go; do sleep 0.05; done
+"#;
+
+#[tokio::test]
+async fn a_firewall_that_fails_keeps_neither_an_engines_files_nor_its_user_and_rules_go_once_it_works() {
+    if !has_engine() {
+        return;
+    }
+    let test = async {
+        let testbed = with_engines("10.226.0.0/20").await;
+        let (command, fails) = with_iptables_that_fails(&testbed);
+        let server = testbed.serve_by(command).await;
+        let jobs = submit(&testbed, TOLD).await;
+        let meet = testbed.path("meet");
+        until("the job to begin", || meet.join("ready").exists()).await;
+        fs::write(&fails, "").unwrap();
+        fs::write(meet.join("go"), "").unwrap();
+        assert_eq!(testbed.github.wait_for(jobs[0], "completed").await["conclusion"], "success");
+        let task = fs::read_dir(testbed.state().join("tasks")).unwrap().next().unwrap().unwrap().path();
+        let there = |name: &str| task.join(name).exists();
+        let is_removed = || ["docker", "runner", "removing"].iter().all(|name| !there(name));
+        until("the files to be removed", is_removed).await;
+        let description: serde_json::Value =
+            serde_json::from_slice(&fs::read(task.join("task.json")).unwrap()).unwrap();
+        let lock = format!("/run/ecsrunner-uids/{}", description["uid"]);
+        let is_free =
+            || Command::new("flock").args(["--nonblock", &lock, "true"]).status().unwrap().success();
+        until("the user to be free", is_free).await;
+        assert!(there("docker-network"), "it is for the next try");
+        let left = left_by_engines(&testbed, "10.226.");
+        assert!(
+            !left.is_empty() && left.iter().all(|line| line.starts_with("-A ")),
+            "rules alone: {left:#?}"
+        );
+        fs::remove_file(&fails).unwrap();
+        // The sweep comes once a minute.
+        until_within(Duration::from_secs(90), "the next try", || !there("docker-network")).await;
+        until_nothing_is_left(&testbed, "10.226.").await;
+        testbed.ends_with_nothing_left(server).await;
+    };
+    tokio::time::timeout(Duration::from_secs(240), test).await.expect("the test took too long");
 }
 
 #[tokio::test]

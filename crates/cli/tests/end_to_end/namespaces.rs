@@ -1,12 +1,12 @@
 //! Tasks with services have a network namespace each, if the server is root.
 
-mod firewall;
+pub(crate) mod firewall;
 
 use std::fs::{self, Permissions};
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -15,8 +15,10 @@ use serde_json::{Value, json};
 
 use crate::testbed::{LIMIT, REPOSITORY, Server, Setup, Testbed, bounded, job_ids};
 use elsewhere::Elsewhere;
+use name_server::NameServer;
 
 mod elsewhere;
+mod name_server;
 
 /// The `PATH` of the programs that change networks.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -122,11 +124,11 @@ async fn ends(testbed: &Testbed, jobs: Vec<u64>) -> Vec<(Value, String)> {
     ended
 }
 
-async fn until(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) async fn until(what: &str, is_so: impl Fn() -> bool) {
     until_within(LIMIT, what, is_so).await;
 }
 
-async fn until_within(limit: Duration, what: &str, is_so: impl Fn() -> bool) {
+pub(crate) async fn until_within(limit: Duration, what: &str, is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + limit;
     while !is_so() {
         assert!(Instant::now() < deadline, "not in time: {what}");
@@ -264,29 +266,6 @@ async fn a_job_reaches_of_the_machines_loopback_only_what_it_needs() {
     .await;
 }
 
-/// A name server on this machine's loopback, which answers in capitals.
-struct NameServer;
-
-impl NameServer {
-    fn start(testbed: &Testbed) -> Self {
-        let socket = UdpSocket::bind("127.0.0.77:53").unwrap();
-        std::thread::spawn(move || {
-            let mut question = [0; 512];
-            while let Ok((length, from)) = socket.recv_from(&mut question) {
-                socket.send_to(&question[..length].to_ascii_uppercase(), from).unwrap();
-            }
-        });
-        fs::write(testbed.path("resolv.conf"), "nameserver 127.0.0.77\n").unwrap();
-        Self
-    }
-
-    /// Wraps the server's command in a mount namespace where `/etc/resolv.conf` names this server.
-    fn with_resolv_conf(&self, testbed: &Testbed) -> tokio::process::Command {
-        let mount = format!("mount --bind {} /etc/resolv.conf", testbed.path("resolv.conf").display());
-        wrapped(testbed, "unshare", &["--mount", "/bin/sh", "-c", &format!("{mount} && exec \"$@\""), "sh"])
-    }
-}
-
 /// Returns the command that starts the server by another program.
 fn wrapped(testbed: &Testbed, program: &str, words: &[&str]) -> tokio::process::Command {
     let server = testbed.command();
@@ -317,6 +296,7 @@ async fn a_job_reaches_the_network_and_nothing_there_reaches_the_job() {
             echo "$address" >MEET/new
             mv MEET/new MEET/address
             meet looked
+            reaches ELSEWHERE 8080 || echo "is refused by the operator"
         "#
         .replace("ELSEWHERE", Elsewhere::ADDRESS);
         let jobs = submit(&testbed, port, "", &steps).await;
@@ -327,10 +307,18 @@ async fn a_job_reaches_the_network_and_nothing_there_reaches_the_job() {
         // This machine itself is reached, so the way there is no reason.
         let own = TcpListener::bind("198.51.100.17:0").unwrap();
         assert!(elsewhere.reaches("198.51.100.17", own.local_addr().unwrap().port()));
+        let of_operator = |action: &str| {
+            let rule = [action, "ECSRUNNER-USER", "-d", Elsewhere::ADDRESS, "-j", "DROP"];
+            let changed = Command::new("iptables").args(["-w", "5"]).args(rule).env("PATH", PATH).status();
+            assert!(changed.unwrap().success(), "{action}");
+        };
+        of_operator("-A");
         fs::write(meet.join("looked"), "").unwrap();
         let (conclusion, log) = ends(&testbed, jobs).await.remove(0);
+        of_operator("-D");
         assert_eq!(conclusion, "success", "{log}");
         assert!(log.contains("is answered HTTP/1.0"), "{log}");
+        assert!(log.contains("is refused by the operator"), "{log}");
         ends_with_nothing_left(&testbed, server, "10.231.3.").await;
     })
     .await;

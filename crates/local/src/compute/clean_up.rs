@@ -16,7 +16,7 @@ use tracing::warn;
 
 use super::modes::PRIVATE_FILE;
 use super::removal::Removal;
-use super::{DOCKER, LITTER, NETWORK, Processes, cgroups, leftovers, watch};
+use super::{DOCKER, DOCKER_NETWORK, LITTER, NETWORK, Processes, cgroups, leftovers, watch};
 use crate::task::confinement::public_directories;
 use crate::task::{Description, TaskDir};
 
@@ -73,9 +73,13 @@ pub(super) fn is_littered(dir: &TaskDir) -> bool {
     LITTER.iter().chain([&MARK]).any(|name| dir.path().join(name).exists())
 }
 
-/// Whether the task's Docker engine and its network namespace are gone.
+/// What the task does not have any more.
 struct Gone {
+    /// Its Docker engine.
     engine: bool,
+    /// What the engine's networks have on the machine.
+    engine_network: bool,
+    /// What its network namespace has on the machine.
     network: bool,
 }
 
@@ -87,7 +91,8 @@ fn there(dir: &TaskDir, name: &str) -> Option<PathBuf> {
 impl Processes {
     /// Kills leftover processes, then removes the task's files in a process of its own. The user's id is free
     /// afterwards; if something is left, the next sweep tries again. Devices and rules of a network that cannot be removed,
-    /// as without `iptables`, keep neither files nor the id: the directory `network` alone stays for the next try.
+    /// as without `iptables`, keep neither files nor the id: the directory `network` or `docker-network` alone stays for the
+    /// next try.
     pub(super) async fn clean_up(self, dir: TaskDir, description: Description) {
         if !self.removals.begin(&description.task) {
             return;
@@ -104,7 +109,7 @@ impl Processes {
                     warn!(task = %description.task, error = %chain(&error), "it cannot be noted that a task's files are being removed");
                 }
                 let removed = self.removal(&dir, uid, &gone).run(&self.definition.executable).await;
-                removed.map(|is_done| (is_done && gone.engine, gone.network))
+                removed.map(|is_done| (is_done && gone.engine, gone.network && gone.engine_network))
             }
             Err(error) => Err(error),
         };
@@ -135,7 +140,7 @@ impl Processes {
         if let Err(error) = cgroups::note_kills(dir) {
             warn!(task = %dir.path().display(), error = %chain(&error), "it cannot be noted that the kernel killed processes of a task");
         }
-        let mut gone = Gone { engine: true, network: true };
+        let mut gone = Gone { engine: true, engine_network: true, network: true };
         if is_ours {
             let path = dir.path().to_owned();
             let killed = tokio::task::spawn_blocking(move || leftovers::kill_all(&path, uid));
@@ -145,7 +150,12 @@ impl Processes {
                 gone.engine = self.is_gone(Removal { engine, ..Removal::default() }).await;
             }
         }
-        // Its name says to which task it belongs. So this is safe if another task has the user id by now.
+        // The names say to which task they belong. So this is safe if another task has the user id by now.
+        if let engine_network @ Some(_) = there(dir, DOCKER_NETWORK) {
+            // A running engine has containers on its bridges.
+            gone.engine_network =
+                gone.engine && self.is_gone(Removal { engine_network, ..Removal::default() }).await;
+        }
         if let network @ Some(_) = there(dir, NETWORK) {
             gone.network = self.is_gone(Removal { network, ..Removal::default() }).await;
         }
@@ -165,7 +175,8 @@ impl Processes {
 
     /// Has removed what an ended task still has, if anything is due.
     pub(super) fn see_to(&self, dir: &TaskDir, description: &Description) {
-        if is_littered(dir) || there(dir, NETWORK).is_some() || watch::is_old(dir) {
+        let has_network = [NETWORK, DOCKER_NETWORK].iter().any(|name| there(dir, name).is_some());
+        if is_littered(dir) || has_network || watch::is_old(dir) {
             Handle::current().spawn(self.clone().clean_up(dir.clone(), description.clone()));
         }
     }
@@ -179,9 +190,11 @@ impl Processes {
         // The description goes after all that a job shaped: without it, no later removal would go on.
         let litter = LITTER.into_iter().filter(|name| gone.engine || *name != DOCKER);
         let mut directories: Vec<_> = litter.map(|name| dir.path().join(name)).collect();
-        directories.extend(gone.network.then(|| dir.path().join(NETWORK)));
-        // Rules of a task without a device go with the next namespace of any task.
+        let networks = [(gone.network, NETWORK), (gone.engine_network, DOCKER_NETWORK)];
+        directories
+            .extend(networks.iter().filter(|(is_gone, _)| *is_gone).map(|(_, name)| dir.path().join(name)));
+        // Rules of a task without a device go with the next network of any task.
         directories.extend((gone.engine && watch::is_old(dir)).then(|| dir.path().to_owned()));
-        Removal { engine: None, network: None, user, shared, directories }
+        Removal { directories, user, shared, ..Removal::default() }
     }
 }

@@ -37,8 +37,11 @@ const MAX_DEPTH: usize = 64;
 /// What is to be removed, in this order.
 #[derive(Clone, Default, Debug, Serialize, Deserialize)]
 pub(crate) struct Removal {
-    /// The directory of a Docker engine, whose end is waited for. What the engine left outside of it is removed.
+    /// The directory of a Docker engine, whose end is waited for. Its cgroup is removed.
     pub(crate) engine: Option<PathBuf>,
+    /// The directory by which a Docker engine that has ended is known. Its bridges and rules are removed.
+    #[serde(default)]
+    pub(crate) engine_network: Option<PathBuf>,
     /// The directory by which the keeper of a network namespace is known, whose end is waited for. What the namespace left
     /// on this machine is removed.
     #[serde(default)]
@@ -75,7 +78,9 @@ impl Removal {
     /// Removes everything in this process. What cannot be removed keeps nothing else.
     fn perform(&self, deadline: Instant) -> io::Result<()> {
         let mut remover = Remover { deadline, moved: 0 };
-        let mut left = self.engine.as_ref().map_or(Ok(()), |engine| engine::clean_up(engine, deadline));
+        let mut left = self.engine.as_ref().map_or(Ok(()), |engine| engine::end(engine, deadline));
+        left =
+            left.and(self.engine_network.as_ref().map_or(Ok(()), |network| engine::remove_network(network)));
         left = left.and(self.network.as_ref().map_or(Ok(()), |network| network::clean_up(network, deadline)));
         for directory in &self.directories {
             left = left.and(remover.remove(directory));

@@ -17,7 +17,9 @@ pub(super) fn end_all(tasks: &Path) {
         }
         // Else its networks would be left.
         let deadline = Instant::now() + Duration::from_secs(60);
-        let _left = ecsrunner_agent::engine::clean_up(&task.path().join("docker"), deadline);
+        if ["docker", "docker-network"].iter().any(|name| task.path().join(name).exists()) {
+            let _left = ecsrunner_agent::engine::clean_up(&task.path().join("docker"), deadline);
+        }
         let _left = TaskCgroup::of(&task.path()).end(deadline);
         let network = task.path().join("network");
         if network.exists() {

@@ -20,7 +20,7 @@ const MULTICAST: u32 = 0xe000_0000;
 
 /// Routes of IPv4.
 #[derive(Debug)]
-pub(super) struct Routes(Vec<Route>);
+pub(crate) struct Routes(Vec<Route>);
 
 #[derive(Debug)]
 struct Route {
@@ -31,13 +31,13 @@ struct Route {
 
 impl Routes {
     /// Reads the routes of this process's network.
-    pub(super) fn read() -> io::Result<Self> {
-        let routes = Self::parse(&fs::read_to_string(IPV4)?);
-        let has_ipv6 = || fs::read_to_string(IPV6).is_ok_and(|text| has_default_of_ipv6(&text));
-        if routes.uplink().is_none() && has_ipv6() {
-            return Err(io::Error::other("this machine reaches the network by IPv6 alone"));
-        }
-        Ok(routes)
+    pub(crate) fn read() -> io::Result<Self> {
+        Ok(Self::parse(&fs::read_to_string(IPV4)?))
+    }
+
+    /// Whether this machine reaches the network by IPv6, and not by IPv4.
+    pub(crate) fn are_ipv6_alone(&self) -> bool {
+        self.uplink().is_none() && fs::read_to_string(IPV6).is_ok_and(|text| has_default_of_ipv6(&text))
     }
 
     fn parse(text: &str) -> Self {
@@ -53,12 +53,12 @@ impl Routes {
 
     /// Whether a network has an address that a route other than the default one leads to. A VPN may have two or more in
     /// place of the default one, such as `0.0.0.0/1` and `128.0.0.0/1`.
-    pub(super) fn lead_to(&self, network: (u32, u32)) -> bool {
+    pub(crate) fn lead_to(&self, network: (u32, u32)) -> bool {
         self.0.iter().any(|route| route.to.1 >= NETWORK && overlap(route.to, network))
     }
 
     /// The largest packet that the device of the default route takes, or of what is in its place, in bytes.
-    pub(super) fn mtu(&self) -> Option<u32> {
+    pub(crate) fn mtu(&self) -> Option<u32> {
         let file = Path::new(DEVICES).join(self.uplink()?).join("mtu");
         fs::read_to_string(file).ok()?.trim().parse().ok()
     }
