@@ -26,6 +26,7 @@ use crate::container_hook::CONTAINER_HOOK_SUBCOMMAND;
 use crate::hook::HOOK_SUBCOMMAND;
 use crate::note::{COMPLETED_HOOK_SUBCOMMAND, Note};
 use crate::services::offered::{self, Offered};
+use crate::services::output::Tails;
 
 /// The rules that the hook applies: the part of the boot item that a job may see.
 #[derive(Debug, Serialize, Deserialize)]
@@ -57,6 +58,11 @@ pub(crate) fn completed_script_path(dir: &Path) -> PathBuf {
 /// `note.json`, a [`crate::note::Note`], once a hook has asked for it.
 pub(crate) fn note_path(dir: &Path) -> PathBuf {
     dir.join("note.json")
+}
+
+/// `outputs.json`, [`Tails`], once the container hook has asked for them.
+pub(crate) fn outputs_path(dir: &Path) -> PathBuf {
+    dir.join("outputs.json")
 }
 
 /// `policy.json`, a [`Rules`].
@@ -93,12 +99,15 @@ pub(crate) enum Verdict {
     Refused(String),
     /// No verdict: the job has ended, and its hook asks for the note. The answer has this text.
     Note(String),
+    /// No verdict: the container hook asks for what services have written. The answer has this text.
+    Outputs(String),
 }
 
 impl Verdict {
     const REFUSED: &str = "refused ";
     const ALLOWED: &str = "allowed";
     const NOTE: &str = "note ";
+    const OUTPUTS: &str = "outputs ";
     const SENTENCE_CHARS: usize = 300;
 
     /// The line, short enough for an atomic write to a FIFO.
@@ -107,6 +116,7 @@ impl Verdict {
             Self::Allowed => format!("{}\n", Self::ALLOWED),
             Self::Refused(reason) => format!("{}{}\n", Self::REFUSED, Self::printable(reason)),
             Self::Note(ask) => format!("{}{}\n", Self::NOTE, Self::printable(ask)),
+            Self::Outputs(ask) => format!("{}{}\n", Self::OUTPUTS, Self::printable(ask)),
         }
     }
 
@@ -117,6 +127,9 @@ impl Verdict {
         }
         if let Some(ask) = line.strip_prefix(Self::NOTE) {
             return Some(Self::Note(Self::printable(ask)));
+        }
+        if let Some(ask) = line.strip_prefix(Self::OUTPUTS) {
+            return Some(Self::Outputs(Self::printable(ask)));
         }
         Some(Self::Refused(Self::printable(line.strip_prefix(Self::REFUSED)?)))
     }
@@ -215,26 +228,18 @@ impl AgentDir {
 
     /// Answers the job-completed hook. An earlier answer is replaced.
     pub(crate) fn write_note(&self, note: &Note) -> io::Result<()> {
-        let new = self.path.join("note.new");
-        let json = serde_json::to_vec(note).map_err(io::Error::other)?;
-        let written = write_new(&new, &json, 0o644).and_then(|()| fs::rename(&new, note_path(&self.path)));
-        if written.is_err() {
-            // It would be in the way of the next one.
-            let _ = fs::remove_file(&new);
-        }
-        written
+        replace(&note_path(&self.path), note)
+    }
+
+    /// Answers the container hook. An earlier answer is replaced.
+    pub(crate) fn write_outputs(&self, tails: &Tails) -> io::Result<()> {
+        replace(&outputs_path(&self.path), tails)
     }
 
     /// Writes what the container hook needs to know about services.
     pub(crate) fn write_services(&self, offered: &Offered) -> Result<(), AgentDirError> {
-        let (new, path) = (self.path.join("services.new"), offered::path(&self.path));
-        let written = serde_json::to_vec(offered).map_err(io::Error::other);
-        let written = written.and_then(|json| write_new(&new, &json, 0o644));
-        written.and_then(|()| fs::rename(&new, &path)).map_err(|source| {
-            // It would be in the way of the next one.
-            let _ = fs::remove_file(&new);
-            AgentDirError::File { path, source }
-        })
+        let path = offered::path(&self.path);
+        replace(&path, offered).map_err(|source| AgentDirError::File { path, source })
     }
 
     /// The FIFO, for `poll`.
@@ -253,7 +258,7 @@ impl AgentDir {
 impl Drop for AgentDir {
     fn drop(&mut self) {
         let scripts = [script_path, completed_script_path, container_script_path];
-        let data = [rules_path, job_path, offered::path, verdicts_path, note_path];
+        let data = [rules_path, job_path, offered::path, verdicts_path, note_path, outputs_path];
         for file in scripts.into_iter().chain(data) {
             let file = file(&self.path);
             // The file may be gone already.
@@ -296,6 +301,18 @@ fn make_new(path: &Path, mode: u32) -> io::Result<()> {
         Err(_) if path.is_dir() => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Writes JSON to a file that may exist: a hook sees either all of it or the earlier one.
+fn replace(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let json = serde_json::to_vec(value).map_err(io::Error::other)?;
+    let written = write_new(&new, &json, 0o644).and_then(|()| fs::rename(&new, path));
+    if written.is_err() {
+        // It would be in the way of the next one.
+        let _ = fs::remove_file(&new);
+    }
+    written
 }
 
 fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
@@ -392,7 +409,9 @@ mod tests {
     #[test]
     fn only_the_words_of_the_hooks_mean_something() {
         let note = Verdict::Note("0f".into());
-        for verdict in [Verdict::Allowed, Verdict::Refused("its event is not allowed".into()), note] {
+        let outputs = Verdict::Outputs("0f".into());
+        for verdict in [Verdict::Allowed, Verdict::Refused("its event is not allowed".into()), note, outputs]
+        {
             assert_eq!(Verdict::parse(verdict.line().trim_end()), Some(verdict));
         }
         for line in ["", "x", "allowed ", "ALLOWED", "refused"] {

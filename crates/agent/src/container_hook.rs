@@ -10,6 +10,7 @@
 //! the official runner 2.336).
 
 mod call;
+mod output;
 mod ready;
 
 use std::ffi::OsString;
@@ -17,6 +18,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
+use ecsrunner_core::id::ServiceName;
 use ecsrunner_core::rules::service::demand::{Asked, Met, compare};
 use serde_json::json;
 
@@ -51,8 +53,9 @@ pub(crate) fn container_hook(
     let answer = match (Call::read(input.take(INPUT_LIMIT_BYTES), &variable), offered) {
         (Ok(Call::Cleanup { services }), offered) => {
             // Nothing here may fail, because the job's result is already known.
-            if let Ok(Some((_, offered))) = offered {
+            if let Ok(Some((dir, offered))) = offered {
                 ready::tell_ended(&offered, &services, &mut told);
+                output::show(dir, &offered, &services, &mut told);
             }
             Ok(())
         }
@@ -107,26 +110,32 @@ fn prepared(
     };
     if let Some((agent_dir, offered)) = offered {
         let waiting = Waiting::begin(agent_dir, offered).map_err(|error| vec![error])?;
-        wait(&waiting, &prepare.services, &met, told)?;
+        if let Err(failed) = wait(&waiting, &prepare.services, &met, told) {
+            let (names, sentences): (Vec<ServiceName>, Vec<String>) = failed.into_iter().unzip();
+            output::show(agent_dir, offered, &names, told);
+            return Err(sentences);
+        }
     }
     let answer = answer(&met).to_string();
     fs::write(&prepare.response_file, answer)
         .map_err(|error| vec![format!("the runner's file for the answer cannot be written: {error}")])
 }
 
-/// Waits for the services, which all start at the same time.
+/// Waits for the services, which all start at the same time. Returns those that are not ready, with a sentence each.
 fn wait(
     waiting: &Waiting<'_>,
     asked: &[Asked],
     met: &[Met],
     told: &mut Told<impl Write>,
-) -> Result<(), Vec<String>> {
+) -> Result<(), Vec<(ServiceName, String)>> {
     let mut failed = Vec::new();
     for (asked, met) in asked.iter().zip(met) {
         told.line(&format!("Waiting for the service `{}` (`{}`)", met.name, asked.image));
         match waiting.until_ready(met) {
             Ok(()) => told.line(&format!("Service `{}` is ready on port {}", met.name, met.host_port)),
-            Err(why) => failed.push(format!("Service `{}` is not ready: {why}", met.name)),
+            Err(why) => {
+                failed.push((met.name.clone(), format!("Service `{}` is not ready: {why}", met.name)))
+            }
         }
     }
     if failed.is_empty() { Ok(()) } else { Err(failed) }
@@ -150,6 +159,13 @@ impl<W: Write> Told<W> {
         self.write("", text);
     }
 
+    /// Writes lines that the page folds below a title.
+    fn group<'a>(&mut self, title: &str, lines: impl Iterator<Item = &'a str>) {
+        self.write("::group::", title);
+        lines.for_each(|line| self.line(&line.replace('\t', " ")));
+        self.write("::endgroup::", "");
+    }
+
     /// An `::error::` command becomes an annotation of the job.
     fn error(&mut self, text: &str) {
         self.write("::error::", text);
@@ -159,11 +175,14 @@ impl<W: Write> Told<W> {
         self.write("::warning::", text);
     }
 
-    /// Writes one line. The names of images come from a workflow.
+    /// Writes one line. The names of images come from a workflow, and output from a service.
     fn write(&mut self, command: &str, text: &str) {
         let text: String = text.chars().filter(|c| !c.is_control()).take(SENTENCE_CHARS).collect();
-        // A line that begins with a command is one, whatever it is meant to be.
-        let text = if command.is_empty() { text.replace("::", ": :") } else { text.replace('%', "%25") };
+        // A line that has a command is one, whatever it is meant to be. `##[` is the older form, which may stand anywhere.
+        let text = match command {
+            "" => text.replace("::", ": :").replace("##[", "# #["),
+            _ => text.replace('%', "%25"),
+        };
         // If the line is lost, the exit code still says whether the call failed.
         let _lost: io::Result<()> = writeln!(self.0, "{command}{text}").and_then(|()| self.0.flush());
     }

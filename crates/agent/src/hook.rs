@@ -116,7 +116,7 @@ pub(crate) fn tell_agent(agent_dir: &Path, verdict: &Verdict) -> io::Result<()> 
             let line = format!("{}\n", Verdict::printable(reason));
             open(agent_dir::refusals_path(agent_dir))?.write_all(line.as_bytes())
         }
-        (Err(error), Verdict::Allowed | Verdict::Note(_)) => Err(error),
+        (Err(error), Verdict::Allowed | Verdict::Note(_) | Verdict::Outputs(_)) => Err(error),
     }
 }
 

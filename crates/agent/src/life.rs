@@ -45,6 +45,11 @@ impl Life {
         self.runner = Some(runner.clone());
     }
 
+    /// The runner, once its boot item is taken.
+    pub(crate) fn runner(&self) -> Option<&RunnerName> {
+        self.runner.as_ref()
+    }
+
     /// Notes a step. The first time counts: a listener may be started again.
     pub(crate) fn reached(&mut self, step: Step) {
         let time = match step {

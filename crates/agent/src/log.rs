@@ -1,9 +1,10 @@
 //! The agent's stdout: one JSON line for each transition, mixed with the
 //! listener's output, and the exit record as its last line.
 //!
-//! The listener's output is not changed, with one exception. The agent alone
+//! The listener's output is not changed, with two exceptions. The agent alone
 //! begins an exit record: where the listener or a job writes the bytes with which
-//! one begins, a blank is put into them, so that no line of theirs is one.
+//! one begins, a blank is put into them, so that no line of theirs is one. And
+//! only the first 64 MiB are copied: lines of the agent go on after that.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -11,6 +12,9 @@ use std::io::Write;
 use ecsrunner_core::wire::exit_record::{ExitRecord, PREFIX};
 use jiff::Timestamp;
 use serde::Serialize;
+
+/// How much of the listener's output is copied. Its job can write to it without end.
+const PASSED_LIMIT_BYTES: usize = 64 * 1024 * 1024;
 
 /// `Warn` means that a person may have to act.
 #[derive(Clone, Copy)]
@@ -28,12 +32,15 @@ pub(crate) struct Log<W> {
     at_line_start: bool,
     /// Whether output of the listener was copied.
     has_passed: bool,
+    /// How many more bytes of the listener are copied.
+    room_bytes: usize,
     guard: Guard,
 }
 
 impl<W: Write> Log<W> {
     pub(crate) fn new(out: W) -> Self {
-        Self { out, at_line_start: true, has_passed: false, guard: Guard::default() }
+        let room_bytes = PASSED_LIMIT_BYTES;
+        Self { out, at_line_start: true, has_passed: false, room_bytes, guard: Guard::default() }
     }
 
     pub(crate) fn info(&mut self, message: &'static str, fields: &[(&str, &dyn Field)]) {
@@ -44,13 +51,19 @@ impl<W: Write> Log<W> {
         self.write(Level::Warn, message, fields);
     }
 
-    /// Copies output of the listener.
+    /// Copies output of the listener, up to the limit for all of it.
     pub(crate) fn pass(&mut self, bytes: &[u8]) {
-        if let Some(last) = bytes.last() {
+        let copied = &bytes[..bytes.len().min(self.room_bytes)];
+        if let Some(last) = copied.last() {
             self.at_line_start = *last == b'\n';
             self.has_passed = true;
-            let guarded = self.guard.guard(bytes);
+            let guarded = self.guard.guard(copied);
             let _ = self.out.write_all(&guarded).and_then(|()| self.out.flush());
+            self.room_bytes = self.room_bytes.saturating_sub(copied.len());
+            if self.room_bytes == 0 {
+                let limit_bytes = PASSED_LIMIT_BYTES;
+                self.warn("further output of the listener is left out", &[("limit_bytes", &limit_bytes)]);
+            }
         }
     }
 
@@ -170,6 +183,25 @@ mod tests {
         for unchanged in [r#"{"exit_recorder":1}"#, r#"{"exit_record" :1}"#, "{{{", ""] {
             assert_eq!(passed(&[unchanged]), unchanged);
         }
+    }
+
+    #[test]
+    fn the_listeners_output_is_bounded_and_the_agents_own_lines_are_not() {
+        let record = crate::life::Life::begin().record(&crate::ending::Ending::no_boot_item());
+        let mut out = Vec::new();
+        let mut log = Log::new(&mut out);
+        let piece = [b'x'; 64 * 1024];
+        for _ in 0..2 * PASSED_LIMIT_BYTES / piece.len() {
+            log.pass(&piece);
+        }
+        log.info("listener ended", &[]);
+        log.end(&record);
+        let text = String::from_utf8(out).unwrap();
+        let (copied, lines) = text.split_once('\n').unwrap();
+        assert_eq!(copied.len(), PASSED_LIMIT_BYTES);
+        assert_eq!(lines.matches("further output of the listener is left out").count(), 1, "{lines}");
+        assert!(lines.contains("listener ended"), "{lines}");
+        assert_eq!(ExitRecord::read(lines.lines().last().unwrap()).unwrap(), Some(record));
     }
 
     #[test]

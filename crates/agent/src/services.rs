@@ -2,10 +2,11 @@
 //! processes. On ECS they are containers, which ECS starts.
 
 pub(crate) mod offered;
+pub(crate) mod output;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::linux::net::SocketAddrExt;
@@ -15,7 +16,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use ecsrunner_core::id::ServiceName;
+use ecsrunner_core::id::{RunnerName, ServiceName};
 use ecsrunner_core::rules::service::Service;
 use ecsrunner_core::rules::service::offer::Offer;
 use ecsrunner_core::text::chain;
@@ -28,6 +29,7 @@ use crate::listener::{Account, NOT_STARTED};
 use crate::log::Log;
 use crate::processes::Status;
 use offered::{At, Offered, Process};
+use output::{Output, Tails};
 
 /// The subcommand that becomes a service as another user. Its arguments are the
 /// user's id, the program and the program's arguments.
@@ -39,11 +41,16 @@ const UNPRIVILEGED_PORTS: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
 /// How many free ports are tried.
 const PORT_TRIES: u32 = 20;
 
+/// How often the container hook is answered. It asks twice at most, and a job can ask more often.
+const MAX_ANSWERS: u32 = 16;
+
 /// The services of one listener.
 #[derive(Default)]
 pub(crate) struct Services {
     offered: Option<Offered>,
     running: BTreeMap<Pid, ServiceName>,
+    outputs: BTreeMap<ServiceName, Output>,
+    answers: u32,
     /// Keeps other agents of this machine from the ports.
     ports: Vec<ReservedPort>,
 }
@@ -55,6 +62,7 @@ impl Services {
         config: &Supervision,
         offer: Option<&Offer>,
         account: Option<&Account>,
+        runner: Option<&RunnerName>,
         log: &mut Log<impl Write>,
     ) -> Self {
         let mut services = Self::default();
@@ -63,7 +71,7 @@ impl Services {
             (Some(_), _) | (None, None) => {
                 At::Processes { processes: BTreeMap::new(), ended: BTreeMap::new() }
             }
-            (None, Some(metadata)) => At::Containers { metadata: metadata.clone() },
+            (None, Some(metadata)) => At::Containers { metadata: metadata.clone(), runner: runner.cloned() },
         };
         let mut offered = Offered { offer: offer.clone(), at };
         if let (At::Processes { processes, ended }, Some(service_dir)) =
@@ -71,8 +79,9 @@ impl Services {
         {
             for (name, service) in &offered.offer.services {
                 match start_one(config, account, service_dir, name, service) {
-                    Ok((process, pid, port)) => {
+                    Ok(Started { process, pid, port, output }) => {
                         services.ports.push(port);
+                        services.outputs.insert(name.clone(), output);
                         let (port, pid_number) = (process.port, pid.as_raw());
                         log.info(
                             "service started",
@@ -101,6 +110,10 @@ impl Services {
     /// Notes that a process has ended, if it was a service.
     pub(crate) fn ended(&mut self, pid: Pid, status: Status, dir: &AgentDir, log: &mut Log<impl Write>) {
         let Some(name) = self.running.remove(&pid) else { return };
+        if let Some(output) = self.outputs.get_mut(&name) {
+            // The hook asks for it as soon as it knows the end.
+            output.drain();
+        }
         let reason = match status {
             Status::Code(code) if code == i32::from(NOT_STARTED) => "it cannot be started".to_owned(),
             status => format!("it has ended with {status}"),
@@ -112,6 +125,41 @@ impl Services {
         if let Err(error) = self.write(dir) {
             // A job that waits for it hears that it is not ready in time.
             log.warn("services not written", &[("reason", &chain(&error))]);
+        }
+    }
+
+    /// The pipes that have not ended, for `poll`.
+    pub(crate) fn pipes(&self) -> impl Iterator<Item = &File> {
+        self.outputs.values().filter_map(Output::pipe)
+    }
+
+    /// Reads what services have written, a piece of each.
+    pub(crate) fn read(&mut self) {
+        for output in self.outputs.values_mut() {
+            output.read();
+        }
+    }
+
+    /// Completes the logs once all processes are gone.
+    pub(crate) fn finish(&mut self) {
+        for output in self.outputs.values_mut() {
+            output.finish();
+        }
+    }
+
+    /// Answers the container hook with the last lines of each service.
+    pub(crate) fn answer(&mut self, ask: String, dir: &AgentDir, log: &mut Log<impl Write>) {
+        if self.outputs.is_empty() || self.answers == MAX_ANSWERS {
+            return;
+        }
+        self.answers += 1;
+        let tails = self.outputs.iter_mut().map(|(name, output)| {
+            output.drain();
+            (name.clone(), output.tail())
+        });
+        if let Err(error) = dir.write_outputs(&Tails { ask, of: tails.collect() }) {
+            // The hook says in the job's log that it got no answer.
+            log.warn("output of services not written", &[("reason", &error.to_string())]);
         }
     }
 
@@ -133,13 +181,21 @@ impl Services {
     }
 }
 
+/// A service that was started as a process.
+struct Started {
+    process: Process,
+    pid: Pid,
+    port: ReservedPort,
+    output: Output,
+}
+
 fn start_one(
     config: &Supervision,
     account: Option<&Account>,
     service_dir: &Path,
     name: &ServiceName,
     service: &Service,
-) -> io::Result<(Process, Pid, ReservedPort)> {
+) -> io::Result<Started> {
     let words = service.process.as_deref().unwrap_or_default();
     let lowest = if account.is_some() { lowest_unprivileged_port() } else { 0 };
     let port = ReservedPort::near(service.port, lowest)?;
@@ -154,6 +210,7 @@ fn start_one(
     }
     let log = log_path(service_dir, name);
     let log = OpenOptions::new().create(true).append(true).mode(0o600).open(log)?;
+    let (output, writer) = Output::new(log)?;
     let mut command = match account {
         None => Command::new(program),
         Some(account) => {
@@ -169,15 +226,15 @@ fn start_one(
         .current_dir(&process.dir)
         .process_group(0)
         .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
+        .stdout(writer.try_clone()?)
+        .stderr(writer)
         .env_clear()
         .envs(inherited.map(|(name, value)| (name, value)))
         .env("HOME", &process.dir)
         .envs(&service.env.0);
     // The child's handle is dropped: the agent itself reaps all children.
     let pid = i32::try_from(command.spawn()?.id()).map_err(io::Error::other)?;
-    Ok((process, Pid::from_raw(pid), port))
+    Ok(Started { process, pid: Pid::from_raw(pid), port, output })
 }
 
 /// `service-<name>.log` beside the directory of the services, so that it can outlast them.

@@ -164,7 +164,8 @@ impl<W: Write> Supervisor<'_, W> {
             self.log.warn("line removed from the runner's .env", &[("variable", name)]);
         }
         self.network.enter(self.config, &env_file.kept, self.log);
-        self.services = Services::start(self.config, self.offer, account, self.log);
+        let runner = self.life.runner();
+        self.services = Services::start(self.config, self.offer, account, runner, self.log);
         let start = Instant::now();
         let (listener, mut outputs) = match self.start_listener(account, jit, &env_file.kept) {
             Ok(started) => started,
@@ -220,12 +221,14 @@ impl<W: Write> Supervisor<'_, W> {
         if leftovers.remaining > 0 {
             self.log.warn("leftovers remain", &[("processes", &leftovers.remaining)]);
         }
+        self.services.finish();
     }
 
     fn follow(&mut self, listener: &Listener, outputs: &mut Outputs) -> Status {
         loop {
             self.wait(outputs);
             self.read(outputs);
+            self.services.read();
             for verdict in self.dir.take_verdicts() {
                 self.on_verdict(listener, verdict);
             }
@@ -268,7 +271,7 @@ impl<W: Write> Supervisor<'_, W> {
         let mut fds = Vec::with_capacity(5);
         fds.extend(self.signals.fds());
         fds.push(self.dir.fifo());
-        fds.extend(outputs.open().map(AsFd::as_fd));
+        fds.extend(outputs.open().chain(self.services.pipes()).map(AsFd::as_fd));
         let deadline = self.deadline().0;
         let measured_at = self.gauge.as_ref().filter(|_| self.is_running()).and_then(Gauge::next_at);
         let next = [self.watching().map(Watch::next_at), measured_at].into_iter().flatten().min();
@@ -311,6 +314,7 @@ impl<W: Write> Supervisor<'_, W> {
     fn on_verdict(&mut self, listener: &Listener, verdict: Verdict) {
         let verdict = match verdict {
             Verdict::Note(ask) => return self.answer(ask),
+            Verdict::Outputs(ask) => return self.services.answer(ask, &self.dir, self.log),
             verdict => verdict,
         };
         // A job can write any number of verdicts, so only a new one is logged.
@@ -327,7 +331,7 @@ impl<W: Write> Supervisor<'_, W> {
                     self.interrupt(listener, Cause::Contradicted);
                 }
             }
-            (Verdict::Allowed | Verdict::Note(_), _) => {
+            (Verdict::Allowed | Verdict::Note(_) | Verdict::Outputs(_), _) => {
                 self.log.info("hook checked in", &[]);
                 self.watch = Some(Watch::from(Instant::now(), self.config.limits.worker));
             }

@@ -79,6 +79,11 @@ resource "aws_ecs_capacity_provider" "class" {
           min = local.memory_mib
           max = local.memory_mib
         }
+        # Without a maximum, AWS may choose a type with accelerators, which costs more and which no class can use.
+        accelerator_count {
+          min = 0
+          max = 0
+        }
         cpu_manufacturers    = local.manufacturers[var.class.arch]
         instance_generations = ["current"]
         # A job that uses its CPU for long would be slowed down, or cost more.

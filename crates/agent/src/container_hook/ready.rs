@@ -1,6 +1,7 @@
 //! Waits until services are ready, and looks which have ended.
 
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -10,6 +11,8 @@ use ecsrunner_aws::boot::{Container, Http, containers};
 use ecsrunner_core::id::ServiceName;
 use ecsrunner_core::rules::service::Service;
 use ecsrunner_core::rules::service::demand::Met;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 use super::Told;
 use crate::services::offered::{At, Offered, Process};
@@ -67,12 +70,11 @@ impl<'a> Waiting<'a> {
                 State::Pending => runs_since = None,
                 State::Running => {
                     let since = *runs_since.get_or_insert_with(Instant::now);
-                    let limit = self.health_limit(service);
-                    if checked && since.elapsed() >= limit {
-                        return Err(format!(
-                            "its health check has not succeeded within {} seconds",
-                            limit.as_secs()
-                        ));
+                    let waited = since.elapsed();
+                    if checked && waited >= self.health_limit(service) {
+                        // A check that hangs makes it longer than the limit.
+                        let waited = waited.as_secs();
+                        return Err(format!("its health check has not succeeded within {waited} seconds"));
                     }
                     checked = true;
                 }
@@ -99,7 +101,7 @@ impl<'a> Waiting<'a> {
 
     fn state(&self, name: &ServiceName, service: &Service) -> State {
         match &self.offered.at {
-            At::Containers { metadata } => match containers(metadata, &self.http, REQUEST_LIMIT) {
+            At::Containers { metadata, .. } => match containers(metadata, &self.http, REQUEST_LIMIT) {
                 Ok(all) => match all.iter().find(|container| container.name == name.as_str()) {
                     Some(container) => of_container(container, service),
                     None => State::Failed(format!(
@@ -160,20 +162,20 @@ fn of_process(process: &Process, service: &Service) -> State {
     }
     check.env("HOME", &process.dir).envs(&service.env.0);
     check.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    if succeeds(check) { State::Ready } else { State::Running }
+    if succeeds(check, CHECK_LIMIT) { State::Ready } else { State::Running }
 }
 
-/// Whether a command exits with 0 in time. One that does not is killed.
-fn succeeds(mut check: Command) -> bool {
-    let Ok(mut child) = check.spawn() else { return false };
-    let deadline = Instant::now() + CHECK_LIMIT;
+/// Whether a command exits with 0 in time. One that does not is killed with its process group.
+fn succeeds(mut check: Command, limit: Duration) -> bool {
+    let Ok(mut child) = check.process_group(0).spawn() else { return false };
+    let deadline = Instant::now() + limit;
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return status.success(),
             Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(20)),
             Ok(None) | Err(_) => {
-                // It may have ended by now.
-                let _ = child.kill();
+                // It is not reaped yet, so its id is no other group's.
+                let _ = killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL);
                 let _ = child.wait();
                 return false;
             }
@@ -184,7 +186,7 @@ fn succeeds(mut check: Command) -> bool {
 /// Tells which of these services have ended by themselves.
 pub(super) fn tell_ended(offered: &Offered, services: &[ServiceName], told: &mut Told<impl Write>) {
     let containers = match &offered.at {
-        At::Containers { metadata } => {
+        At::Containers { metadata, .. } => {
             let http = Http::new(None).ok();
             http.and_then(|http| containers(metadata, &http, REQUEST_LIMIT).ok()).unwrap_or_default()
         }
@@ -195,6 +197,33 @@ pub(super) fn tell_ended(offered: &Offered, services: &[ServiceName], told: &mut
         let of_process = offered.process(name).and_then(Result::err);
         if let Some(why) = of_container.and_then(ended).or(of_process) {
             told.warning(&format!("Service `{name}` did not last as long as the job: {why}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Whether a process runs: one that nobody reaps is a zombie.
+    fn runs(pid: &str) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
+    }
+
+    #[test]
+    fn a_check_that_hangs_ends_with_its_children() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut check = Command::new("/bin/sh");
+        check.args(["-c", "sleep 600 & echo $! > pid; wait"]).current_dir(dir.path());
+        assert!(!succeeds(check, Duration::from_secs(3)));
+        let pid = fs::read_to_string(dir.path().join("pid")).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while runs(pid.trim()) {
+            assert!(Instant::now() < deadline, "the child of the check still runs");
+            thread::sleep(Duration::from_millis(20));
         }
     }
 }

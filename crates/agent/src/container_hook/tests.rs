@@ -15,6 +15,9 @@ const POSTGRES: &str = r#"{"image":"postgres:17","dockerfile":null,"entryPointAr
     "registry":null,"environmentVariables":{"POSTGRES_PASSWORD":"s3cret"},"portMappings":["5432"],
     "systemMountVolumes":[],"userMountVolumes":[]}"#;
 
+/// There is no agent in these tests.
+const NOT_SHOWN: &str = "What services have written is not shown: its agent cannot be asked: ";
+
 fn called(dir: Option<&Path>, input: &str) -> (u8, String) {
     called_in(&[], dir, input)
 }
@@ -91,10 +94,12 @@ fn whatever_would_execute_in_a_container_fails_with_one_sentence() {
 fn the_clean_up_succeeds_and_tells_what_has_ended() {
     let call = r#"{"command":"cleanup_job","args":{},"state":{"services":["db"]}}"#;
     assert_eq!(called(None, call), (0, String::new()));
-    assert_eq!(called(Some(offered("true", "{}").path()), call), (0, String::new()));
+    let (code, told) = called(Some(offered("true", "{}").path()), call);
+    assert_eq!((code, told.starts_with(NOT_SHOWN), told.lines().count()), (0, true, 1), "{told}");
     let crashed = offered("true", r#"{"db":"it has ended with exit code 3"}"#);
     let told = "::warning::Service `db` did not last as long as the job: it has ended with exit code 3\n";
-    assert_eq!(called(Some(crashed.path()), call), (0, told.to_owned()));
+    let (code, seen) = called(Some(crashed.path()), call);
+    assert!(code == 0 && seen.starts_with(&format!("{told}{NOT_SHOWN}")), "{seen}");
     // A job that did not ask for it hears nothing of it.
     for state in ["null", r#"{"services":[]}"#, r#"{"services":7}"#] {
         let call = format!(r#"{{"command":"cleanup_job","args":{{}},"state":{state}}}"#);
@@ -125,12 +130,12 @@ fn a_service_that_is_never_ready_fails_the_job_within_its_limit() {
     let response = dir.path().join("response");
     let (code, told) = called(Some(dir.path()), &prepare(&response, POSTGRES));
     assert_eq!(code, 1);
-    assert!(
-        told.ends_with(
-            "::error::Service `db` is not ready: its health check has not succeeded within 1 seconds\n"
-        ),
-        "{told}"
-    );
+    let why = "::error::Service `db` is not ready: its health check has not succeeded within ";
+    // The measured time, which is the limit where no check hangs.
+    let (before, after) = told.split_once(why).unwrap();
+    assert!(before.lines().last().unwrap().starts_with(NOT_SHOWN), "{told}");
+    let waited: u64 = after.strip_suffix(" seconds\n").unwrap().parse().unwrap();
+    assert!((1..30).contains(&waited), "{told}");
     assert!(!response.exists());
     let dir = offered("true", r#"{"db":"it has ended with exit code 3"}"#);
     let (code, told) = called(Some(dir.path()), &prepare(&response, POSTGRES));

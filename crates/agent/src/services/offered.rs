@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ecsrunner_core::id::ServiceName;
+use ecsrunner_core::id::{RunnerName, ServiceName};
 use ecsrunner_core::rules::service::offer::Offer;
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +20,13 @@ pub(crate) struct Offered {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum At {
-    /// In containers of the same ECS task, whose states this endpoint tells.
-    Containers { metadata: String },
+    /// In containers of the same ECS task, whose states this endpoint tells. Agents of older releases do not tell
+    /// their runner's name.
+    Containers {
+        metadata: String,
+        #[serde(default)]
+        runner: Option<RunnerName>,
+    },
     /// In processes of this machine. Each has either a process or a reason why it
     /// has none.
     Processes { processes: BTreeMap<ServiceName, Process>, ended: BTreeMap<ServiceName, String> },

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::ecs::{Ecs, METADATA_ID, Told};
 use crate::harness::{Agent, COMPLETE, CONNECT, Ended, RUN};
-use crate::table::{ACCESS_KEY_ID, Answer, OWNER, SECRET_ACCESS_KEY, SESSION_TOKEN, item};
+use crate::table::{ACCESS_KEY_ID, Answer, OWNER, RUNNER, SECRET_ACCESS_KEY, SESSION_TOKEN, item};
 
 /// What the official runner writes into the hook, for the job's one service.
 const ASKED: &str = r#"{"image":"postgres:17","createOptions":"--health-cmd pg_isready","registry":null,
@@ -65,6 +65,14 @@ fn has(ended: &Ended, line: &str) {
     assert!(ended.lines.iter().any(|seen| seen == line), "no line `{line}`: {}", ended.text());
 }
 
+/// Whether these lines follow one another, with others between them or not.
+fn in_order(ended: &Ended, lines: &[&str]) {
+    let mut seen = ended.lines.iter();
+    for line in lines {
+        assert!(seen.any(|seen| seen == line), "no line `{line}` in its place: {}", ended.text());
+    }
+}
+
 #[test]
 fn a_job_waits_until_ecs_says_that_its_container_is_healthy() {
     let states = [
@@ -87,6 +95,8 @@ fn a_job_waits_until_ecs_says_that_its_container_is_healthy() {
         "::warning::Service `db` did not last as long as the job: its container has ended with exit code 3",
     );
     has(&ended, "cleanup_job: 0");
+    let command = format!("`ecsrunner runners logs {RUNNER} --container db`");
+    has(&ended, &format!("What the service `db` has written: {command}"));
     assert!(!ended.text().contains("s3cret"), "{}", ended.text());
 }
 
@@ -185,6 +195,47 @@ fn a_process_that_cannot_be_started_or_ends_is_told_in_the_jobs_log_alone() {
         has(&ended, &format!("::error::Service `db` is not ready: {why}"));
         has(&ended, "prepare_job: 1");
     }
+}
+
+#[test]
+fn a_services_log_is_bounded_and_its_last_lines_are_in_the_jobs_log() {
+    let mut service = postgres();
+    service["health"]["command"] = json!("test -e {dir}/done");
+    let script =
+        "head -c 5000000 /dev/zero | tr '\\0' x; echo; echo the last line; touch done; exec sleep 600";
+    service["process"] = json!(["sh", "-c", script]);
+    let agent = agent(&service, &ASKED.replace("5432:5432", "5432"));
+    let dir = agent.path("services");
+    let ended = agent.env("ECSRUNNER_SERVICE_DIR", dir.display()).run().ended_with(0, "completed");
+    let log = fs::read_to_string(ended.path("service-db.log")).unwrap();
+    assert!((2 << 20..(2 << 20) + 1000).contains(&log.len()), "{}", log.len());
+    assert!(log.starts_with("xxx") && log.ends_with("x\nthe last line\n"), "{}", &log[log.len() - 100..]);
+    assert!(log.contains(" bytes are left out here]\n"));
+    // The clean-up shows it, as the official runner does for Docker's services.
+    let shown =
+        ["::group::Last lines of the service `db`", "the last line", "::endgroup::", "cleanup_job: 0"];
+    in_order(&ended, &shown);
+    let shown = ended.lines.iter().filter(|line| line.starts_with("xxx")).count();
+    assert_eq!(shown, 0, "a part of a line is not shown");
+}
+
+#[test]
+fn what_a_service_that_failed_has_written_is_in_the_jobs_log() {
+    let mut service = postgres();
+    service["health"]["command"] = json!("false");
+    service["process"] = json!(["sh", "-c", "echo starting; echo ::error::forged >&2; exit 3"]);
+    let agent = agent(&service, &ASKED.replace("5432:5432", "5432"));
+    let dir = agent.path("services");
+    let ended = agent.env("ECSRUNNER_SERVICE_DIR", dir.display()).run().ended_with(0, "completed");
+    let shown = [
+        "::group::Last lines of the service `db`",
+        "starting",
+        ": :error: :forged",
+        "::endgroup::",
+        "::error::Service `db` is not ready: it has ended with exit code 3",
+        "prepare_job: 1",
+    ];
+    in_order(&ended, &shown);
 }
 
 /// A service that runs until it is ended, as another user than an agent that is root.

@@ -1,7 +1,7 @@
 //! `ecsrunner runners logs`.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -20,6 +20,8 @@ use crate::output::{clean_but_tabs, is_for_people, print, say};
 
 /// The time between reads. CloudWatch Logs allows 10 reads a second for each account.
 const PERIOD: Duration = Duration::from_secs(2);
+/// A longer line of a file is printed in pieces. A job shapes the file.
+const MAX_LINE_BYTES: usize = 64 * 1024;
 
 pub(super) async fn logs(arguments: &RunnerLogs) -> Result<(), Failure> {
     let deployment = Deployment::connect(&arguments.target).await?;
@@ -115,13 +117,8 @@ impl<'a> Log<'a> {
                         Err(error) => return Err(error.into()),
                     }
                 }
-                let mut line = Vec::new();
-                while let Some(file) = file.as_mut() {
-                    line.clear();
-                    if file.read_until(b'\n', &mut line)? == 0 {
-                        break;
-                    }
-                    print_line(&String::from_utf8_lossy(&line))?;
+                if let Some(file) = file {
+                    each_line(file, print_line)?;
                 }
                 Ok(true)
             }
@@ -129,9 +126,41 @@ impl<'a> Log<'a> {
     }
 }
 
-fn print_line(line: &str) -> std::io::Result<()> {
+/// Reads lines up to the present end of a log.
+fn each_line(log: &mut impl BufRead, mut each: impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let mut piece = log.by_ref().take(MAX_LINE_BYTES.try_into().unwrap_or(u64::MAX));
+        if piece.read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        each(&String::from_utf8_lossy(&line))?;
+    }
+}
+
+fn print_line(line: &str) -> io::Result<()> {
     let text = line.trim_end();
     // The output of a job must not control the terminal.
     let text = if is_for_people() { clean_but_tabs(text) } else { text.to_owned() };
     print(&format!("{text}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_without_an_end_is_read_in_pieces() {
+        let text = format!("a\n{}\nb", "x".repeat(2 * MAX_LINE_BYTES + 7));
+        let mut lines = Vec::new();
+        each_line(&mut text.as_bytes(), |line| {
+            lines.push(line.to_owned());
+            Ok(())
+        })
+        .unwrap();
+        let lengths: Vec<usize> = lines.iter().map(String::len).collect();
+        assert_eq!(lengths, [2, MAX_LINE_BYTES, MAX_LINE_BYTES, 8, 1]);
+        assert_eq!(lines.concat(), text);
+    }
 }

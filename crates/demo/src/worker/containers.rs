@@ -36,8 +36,8 @@ pub(super) struct Containers {
 
 struct Service {
     name: String,
-    /// As `prepare_job` gets it, without the name.
-    call: Value,
+    /// As `prepare_job` gets it, without the name; `None` if its image is empty.
+    call: Option<Value>,
 }
 
 /// The containers of a job that has begun.
@@ -71,12 +71,26 @@ impl Containers {
     }
 
     fn is_asked_for(&self) -> bool {
-        self.has_job_container || self.services.as_ref().map_or(true, |services| !services.is_empty())
+        self.has_job_container
+            || self.services.as_ref().map_or(true, |services| services.iter().any(is_started))
+    }
+
+    /// What the official runner says in `Set up job` about services that it leaves out.
+    pub(super) fn left_out(&self) -> Vec<String> {
+        let services = self.services.as_deref().unwrap_or_default();
+        let left_out = services.iter().filter(|service| !is_started(service)).map(|Service { name, .. }| {
+            format!("The service '{name}' will not be started because the container definition has an empty image.")
+        });
+        left_out.collect()
     }
 }
 
-/// Returns a service as the official runner describes it to a hook.
-fn service(token: &Value, contexts: &Contexts) -> Result<Value, Unevaluated> {
+fn is_started(service: &Service) -> bool {
+    service.call.is_some()
+}
+
+/// Returns a service as the official runner describes it to a hook; `None` if its image is empty once it is evaluated.
+fn service(token: &Value, contexts: &Contexts) -> Result<Option<Value>, Unevaluated> {
     let entries = token["map"].as_array().map(Vec::as_slice).unwrap_or_default();
     let get = |name: &str| entries.iter().find(|pair| pair["Key"] == name).map(|pair| &pair["Value"]);
     let text = |name: &str| get(name).map_or(Ok(None), |value| literal(value, contexts));
@@ -90,19 +104,23 @@ fn service(token: &Value, contexts: &Contexts) -> Result<Value, Unevaluated> {
             .collect::<Result<Vec<_>, Unevaluated>>()
     };
     // A service may be the name of an image alone.
-    let image = if entries.is_empty() { literal(token, contexts)? } else { text("image")? };
+    let image =
+        if entries.is_empty() { literal(token, contexts)? } else { text("image")? }.unwrap_or_default();
+    let image = image.strip_prefix("docker://").unwrap_or(&image);
+    if image.is_empty() {
+        return Ok(None);
+    }
     let mut credentials = pairs("credentials")?;
     let registry = (!credentials.is_empty()).then(|| {
-        credentials
-            .push(("serverUrl".to_owned(), registry_of(image.as_deref().unwrap_or_default()).to_owned()));
+        credentials.push(("serverUrl".to_owned(), registry_of(image).to_owned()));
         Value::from_iter(credentials)
     });
-    Ok(json!({
+    Ok(Some(json!({
         "image": image, "dockerfile": null, "entryPointArgs": [], "entryPoint": null, "workingDirectory": null,
         "createOptions": text("options")?, "registry": registry,
         "environmentVariables": Value::from_iter(pairs("env")?), "portMappings": list("ports")?,
         "systemMountVolumes": [], "userMountVolumes": list("volumes")?,
-    }))
+    })))
 }
 
 /// The registry of an image, as the official runner reads it: empty for Docker Hub.
@@ -143,8 +161,9 @@ impl JobRun {
             Ok(services) => services,
             Err(error) => return Err((error.to_string(), None)),
         };
+        let started = services.iter().filter_map(|Service { name, call }| Some((name, call.as_ref()?)));
         let (names, calls): (Vec<String>, Vec<Value>) =
-            services.iter().map(|service| (service.name.clone(), self.with_token(&service.call))).unzip();
+            started.map(|(name, call)| (name.clone(), self.with_token(call))).unzip();
         // The stand-in does not read which image.
         let container = self.order.containers.has_job_container.then(|| json!({"image": ""}));
         if self.order.variables.get(ALLOWED).map(String::as_str) != Some("true") {
@@ -242,7 +261,12 @@ impl JobRun {
 
 /// Returns a line as a job's log shows it: commands become what the page colours.
 fn shown(line: &str) -> String {
-    for (command, shown) in [("::error::", "##[error]"), ("::warning::", "##[warning]")] {
+    for (command, shown) in [
+        ("::error::", "##[error]"),
+        ("::warning::", "##[warning]"),
+        ("::group::", "##[group]"),
+        ("::endgroup::", "##[endgroup]"),
+    ] {
         if let Some(text) = line.strip_prefix(command) {
             return format!("{shown}{}", text.replace("%25", "%"));
         }

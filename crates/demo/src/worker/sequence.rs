@@ -67,6 +67,9 @@ impl JobRun {
         self.variables = environment::variables(&folders, &self.order, tracking_id);
         self.write(&format!("Runner name: '{}'", self.order.runner_name));
         self.write(&format!("Job: {} of {}", self.order.name, self.order.github("repository")));
+        for sentence in self.order.containers.left_out() {
+            self.write(&sentence);
+        }
         action::download_all(&self.order, steps, &folders)?;
         Ok(folders)
     }

@@ -15,7 +15,8 @@ jobs:
     services:
       db: {image: 'postgres:17', env: {PASSWORD: pw}, ports: [5432, '80:80'], options: --health-cmd x}
       cache: {image: 'redis:7', volumes: ['/a:/b'], credentials: {username: u, password: p}}
-      tools: {image: 'ghcr.io/acme/tools:1'}
+      none: {image: \"${{ github.job == 'another' && 'mysql:9' || '' }}\"}
+      tools: {image: 'docker://ghcr.io/acme/tools:1'}
     steps:
       - run: echo \"db is at ${{ job.services.db.ports['5432'] }} in ${{ job.services.db.network }}, $CACHE\"
         env: {CACHE: \"${{ format('cache is {0} of {1}', job.services.cache.id, github.job) }}\"}
@@ -55,6 +56,9 @@ fn services_are_asked_for_by_position_and_steps_know_them_by_name() {
     assert_eq!(conclusion, "success", "{log}");
     assert!(log.contains("db is at 40001 in host, cache is c of build"), "{log}");
     assert!(log.contains("prepared"), "{log}");
+    let left_out =
+        "The service 'none' will not be started because the container definition has an empty image.";
+    assert!(log.contains(left_out), "{log}");
     let service = |image: &str| {
         json!({"image": image, "dockerfile": null, "entryPointArgs": [], "entryPoint": null, "workingDirectory": null,
                "createOptions": null, "registry": null, "environmentVariables": {}, "portMappings": [],

@@ -38,6 +38,10 @@ run "an_instance_has_room_for_one_task_and_ends_with_it" {
     error_message = "minimum and maximum must be the same: a larger instance has room for a second task"
   }
   assert {
+    condition     = aws_ecs_capacity_provider.class["on-demand"].managed_instances_provider[0].instance_launch_template[0].instance_requirements[0].accelerator_count[0].max == 0
+    error_message = "EC2 excludes types with accelerators only if the maximum is 0"
+  }
+  assert {
     condition     = aws_ecs_capacity_provider.class["on-demand"].managed_instances_provider[0].instance_launch_template[0].storage_configuration[0].storage_size_gib == 80
     error_message = "the storage is 80 GiB by default"
   }

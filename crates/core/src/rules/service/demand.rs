@@ -53,7 +53,7 @@ pub struct Met {
 ///
 /// # Errors
 ///
-/// Every difference, each one sentence that ends with the name of a class that fits.
+/// Every difference, each one sentence. The last one ends with the name of a class that fits.
 pub fn compare(
     offer: &Offer,
     host_ports: &BTreeMap<ServiceName, u16>,
@@ -65,8 +65,12 @@ pub fn compare(
     if comparison.differences.is_empty() {
         return Ok(met.into_iter().flatten().collect());
     }
-    let remedy = remedy(offer, asked);
-    Err(comparison.differences.into_iter().map(|difference| format!("{difference}; {remedy}")).collect())
+    let mut differences = comparison.differences;
+    if let Some(last) = differences.last_mut() {
+        // Only once: it is the same for all of them.
+        *last = format!("{last}; {}", remedy(offer, asked));
+    }
+    Err(differences)
 }
 
 struct Comparison<'a> {

@@ -44,10 +44,21 @@ impl Trial {
     }
 
     pub(crate) fn named_job(&self, name: &str, steps: &str) -> Result<u64, String> {
+        self.job_with("", name, steps)
+    }
+
+    /// Submits such a workflow whose job has these services, one a line.
+    pub(crate) fn job_with_services(&self, services: &str, steps: &str) -> Result<u64, String> {
+        let services: String = services.lines().map(|line| format!("      {line}\n")).collect();
+        self.job_with(&format!("    services:\n{services}"), "build", steps)
+    }
+
+    /// `keys` are further lines of the job.
+    fn job_with(&self, keys: &str, name: &str, steps: &str) -> Result<u64, String> {
         let steps: String = steps.lines().map(|line| format!("      {line}\n")).collect();
         let name = json!(name);
         let text =
-            format!("on: push\njobs:\n  build:\n    name: {name}\n    runs-on: x\n    steps:\n{steps}");
+            format!("on: push\njobs:\n  build:\n    name: {name}\n    runs-on: x\n{keys}    steps:\n{steps}");
         let new = json!({"repository": "acme/app", "file": ".github/workflows/x.yml", "text": text,
             "executor": "official"});
         let reply = self.sim("workflows", &new)?;
