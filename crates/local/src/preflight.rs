@@ -8,16 +8,17 @@ use std::path::Path;
 use anyhow::Context;
 use ecsrunner_core::id::ClassName;
 use ecsrunner_core::rules::class::Catalogue;
+use tracing::warn;
 
 use crate::accounts::{self, Account, RunnerUsers};
 use crate::compute::SYSTEM_PATH;
 use crate::compute::install::{self, EXTERNALS};
 use crate::compute::uids::is_at_work;
 use crate::config::{Config, ConfigError, DockerEntry, LISTENER};
-use crate::paths;
 use crate::probe::{Refused, Request};
 use crate::task::{TaskDir, TaskStatus};
 use crate::up::Options;
+use crate::{custody, paths};
 
 /// Checks users, paths and permissions. Returns the users that runners run as.
 ///
@@ -32,6 +33,7 @@ pub(crate) fn check(config: &Config, options: &Options) -> anyhow::Result<Runner
     check_characters("executable", &options.executable, &mut mistakes);
     let users = users(config, &mut mistakes);
     let is_root = nix::unistd::geteuid().is_root();
+    check_executable(&options.executable, is_root, &mut mistakes);
     mistakes.extend(check_docker(&config.catalogue, &config.docker, SYSTEM_PATH, is_root));
     if let Some(users) = users.filter(|_| mistakes.is_empty()) {
         check_access(config, options, &state, &users, &mut mistakes)?;
@@ -43,6 +45,20 @@ pub(crate) fn check(config: &Config, options: &Options) -> anyhow::Result<Runner
         }
     }
     Err(ConfigError::new(&options.config, mistakes).into())
+}
+
+/// Checks that others cannot replace the executable, which the server starts for each task. Root's is refused if they
+/// can: they would become root.
+fn check_executable(executable: &Path, is_root: bool, mistakes: &mut Vec<String>) {
+    match custody::check_program(executable) {
+        Err(error) if is_root => {
+            mistakes.push(format!("executable: the server starts it as root, and {error:#}"))
+        }
+        Err(error) => {
+            warn!(%error, "others can replace the executable, which the server starts for each task as its own user");
+        }
+        Ok(()) => {}
+    }
 }
 
 /// Returns why no Docker engine can be started here, if a class has any. `path` is where the agent looks for programs.
