@@ -124,7 +124,18 @@ fn users(config: &Config, mistakes: &mut Vec<String>) -> Option<RunnerUsers> {
         return Some(RunnerUsers::Shared);
     }
     match &config.users {
-        None => Some(RunnerUsers::From(config.first_uid)),
+        None => {
+            let first = config.first_uid.unwrap_or_else(accounts::default_first_uid);
+            if let Some(others) = accounts::others_with(&accounts::ids_from(first)) {
+                warn!(
+                    first_uid = first,
+                    others,
+                    "runners' user ids are given to others too: a job can read and kill a process with its id; set \
+                     runner.first_uid to ids that nobody has, or runner.users to names of accounts"
+                );
+            }
+            Some(RunnerUsers::From(first))
+        }
         Some(names) => accounts::look_up(names)
             .map_err(|found| mistakes.extend(found.into_iter().map(|it| format!("runner.users: {it}"))))
             .map(RunnerUsers::Named)
