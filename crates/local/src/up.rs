@@ -158,7 +158,10 @@ pub async fn up(config: Config, options: Options, ready: impl FnOnce(SocketAddr)
         randomness: OsRandomness,
     };
     let token = SecretString::from(format!("{:032x}", u128::from_ne_bytes(random())));
-    let app: App = Arc::new(Shared { engine: Engine::new(ports, rules), secrets: config.webhook_secrets });
+    let app: App = Arc::new(Shared {
+        engine: Engine::new(ports, rules).with_few_refusals(),
+        secrets: config.webhook_secrets,
+    });
 
     let listener = TcpListener::bind(options.listen)
         .await
