@@ -9,6 +9,7 @@ use ecsrunner_agent::cgroups::CGROUP;
 use ecsrunner_local::probe::{self, PROBE_SUBCOMMAND};
 use ecsrunner_local::removal::{self, REMOVAL_SUBCOMMAND};
 use ecsrunner_local::task::confinement::{self, CONFINEMENT_SUBCOMMAND};
+use ecsrunner_local::task::keyrings::{self, KEYRINGS_SUBCOMMAND};
 use ecsrunner_local::task::{self, TASK_SUBCOMMAND};
 
 use crate::exit;
@@ -32,6 +33,7 @@ pub(crate) fn run() -> Option<ExitCode> {
             let cgroup = env::var(CGROUP).ok();
             Some(confinement::main(Path::new(dir), &confinement.to_string_lossy(), cgroup.as_deref()))
         }
+        [first, user] if first == KEYRINGS_SUBCOMMAND => Some(keyrings::main(&user.to_string_lossy())),
         [first, dir, confinement] if first == TASK_SUBCOMMAND => {
             let exe = env::current_exe().ok().and_then(|exe| exe.into_os_string().into_string().ok());
             let Some(exe) = exe else { return Some(ExitCode::from(exit::FAILURE)) };

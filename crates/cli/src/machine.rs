@@ -5,9 +5,11 @@
 #[cfg(target_os = "linux")]
 pub(crate) use ecsrunner_local::attach::{AttachError, Attachment};
 #[cfg(target_os = "linux")]
+pub(crate) use ecsrunner_local::check_program;
+#[cfg(target_os = "linux")]
 pub(crate) use ecsrunner_local::config::{Config, Overrides};
 
 #[cfg(not(target_os = "linux"))]
 mod absent;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use absent::{AttachError, Attachment, Config, Overrides};
+pub(crate) use absent::{AttachError, Attachment, Config, Overrides, check_program};

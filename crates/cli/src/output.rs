@@ -66,6 +66,8 @@ impl Rows {
     fn table(&self, width: Option<u16>) -> String {
         let mut table = Table::new();
         table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        // A terminal of 0 columns does not know its width, as over a serial line.
+        let width = width.or_else(|| table.width()).map(|width| if width == 0 { USUAL_WIDTH } else { width });
         width.map(|width| table.set_width(width));
         table.set_header(self.header.clone());
         for (i, row) in self.rows.iter().enumerate() {
@@ -178,8 +180,23 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
 
 /// Writes one JSON document to stdout.
 pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    print(&format!("{}\n", serde_json::to_string_pretty(value)?))?;
+    print(&format!("{}\n", json(value)?))?;
     Ok(())
+}
+
+/// Returns JSON whose strings have hidden characters as escapes: a terminal obeys some of them, and a program reads the
+/// same text. Outside of strings JSON has none but line ends.
+fn json(value: &impl Serialize) -> serde_json::Result<String> {
+    let text = serde_json::to_string_pretty(value)?;
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c != '\n' && is_hidden(c) {
+            shown.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            shown.push(c);
+        }
+    }
+    Ok(shown)
 }
 
 /// The output flags, set once at the start.
@@ -306,6 +323,26 @@ mod tests {
             no class has all labels of the job: self-hosted, linux and gpu are asked
             for, and the classes are large and small
         ");
+    }
+
+    #[test]
+    fn json_shows_no_hidden_character_and_means_the_same() {
+        let text = "ev\u{202e}il\u{9b}31m\u{e0041}\u{115f}\t größe 🚀";
+        let shown = json(&[text]).unwrap();
+        assert!(!shown.contains(|c: char| c != '\n' && is_hidden(c)), "{shown:?}");
+        assert!(shown.contains(r"ev\u202eil\u009b31m\udb40\udc41\u115f\t größe 🚀"), "{shown}");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&shown).unwrap(), [text]);
+    }
+
+    #[test]
+    fn a_terminal_that_does_not_know_its_width_gets_the_usual_one() {
+        let mut rows = Rows::new(["JOB", "NAME"]);
+        rows.add(
+            ["7", "build and test it on every machine that is there, one after another, twice a day"]
+                .map(str::to_owned),
+        );
+        rows.note("no class has all labels of the job");
+        assert_eq!(rows.table(Some(0)), rows.table(Some(80)));
     }
 
     #[test]

@@ -4,14 +4,16 @@ use std::error::Error;
 use std::fmt::{self, Write};
 
 /// Returns whether a character is not visible or changes how others are shown: control characters, zero-width ones,
-/// and those that set the direction of text (Unicode's categories Cc, Zl and Zp, and Cf without the number signs of
-/// some scripts).
+/// and those that set the direction of text (Unicode's categories Cc, Zl and Zp, the blank of Braille, and what is in
+/// `Default_Ignorable_Code_Point` of Unicode 16 or in Cf without the number signs of some scripts). The two selectors
+/// that show a sign as text or as an emoji are not hidden: names have them.
 #[must_use]
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0d}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
             | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
@@ -109,6 +111,9 @@ mod tests {
             ("a\u{1b}[31m\nb", r"a\u{1b}[31m\nb"),
             ("ev\u{202e}live\u{200b}", r"ev\u{202e}live\u{200b}"),
             ("\u{2066}\u{feff}\u{e0041}\u{9b}", r"\u{2066}\u{feff}\u{e0041}\u{9b}"),
+            ("\u{34f}\u{115f}\u{1160}\u{2800}", r"\u{34f}\u{115f}\u{1160}\u{2800}"),
+            ("\u{17b4}\u{180b}\u{fe00}\u{fff0}", r"\u{17b4}\u{180b}\u{fe00}\u{fff0}"),
+            ("⚙\u{fe0f} 한글", "⚙\u{fe0f} 한글"),
         ] {
             assert_eq!(Outside::new(text).to_string(), shown);
         }

@@ -6,7 +6,7 @@ mod service;
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -237,13 +237,14 @@ env = ["ECSRUNNER_SIM_EXECUTOR", "ECSRUNNER_SIM_TIME_SCALE"]
     )
 }
 
-/// Returns a path at which any user may execute the executable.
+/// Returns a path at which any user may execute the executable. As root, it is one that only root can change.
 fn reachable(executable: &Path, dir: &Path) -> anyhow::Result<PathBuf> {
     if !nix::unistd::geteuid().is_root() {
         return Ok(executable.to_owned());
     }
     let copy = dir.join("ecsrunner");
-    if fs::hard_link(executable, &copy).is_err() {
+    let is_roots = fs::metadata(executable).is_ok_and(|found| found.uid() == 0 && found.mode() & 0o022 == 0);
+    if !is_roots || fs::hard_link(executable, &copy).is_err() {
         fs::copy(executable, &copy).context("this executable cannot be copied for the runners")?;
     }
     fs::set_permissions(&copy, Permissions::from_mode(0o755))?;

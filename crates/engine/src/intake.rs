@@ -122,7 +122,12 @@ impl<W: World> Engine<W> {
                 info!(delivery = id, outcome = outcome.as_str(), reason = code.as_str(), "received webhook");
             }
             Receipt::TooLarge(_) | Receipt::Unsigned(_) | Receipt::Unreadable(_) => {
-                warn!(delivery = id, reason = code.as_str(), "refused webhook");
+                let now = self.ports.clock.now();
+                let admitted = self.refusals.as_ref().map_or(Some(0), |it| it.admit(code.as_str(), now));
+                if let Some(left_out) = admitted {
+                    let left_out = (left_out > 0).then_some(left_out);
+                    warn!(delivery = id, reason = code.as_str(), left_out, "refused webhook");
+                }
             }
         }
         Ok(receipt)

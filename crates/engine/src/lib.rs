@@ -12,6 +12,7 @@ pub mod dispatcher;
 pub mod sweep;
 pub mod discover;
 pub mod counts;
+pub mod seldom;
 pub mod metrics;
 pub mod traces;
 
@@ -40,6 +41,7 @@ use ports::queue::Queue;
 use ports::rulebook::Rulebook;
 use ports::store::{Leases, Levels, Progress, Spend, Store};
 use ports::{Clock, Randomness};
+use seldom::Seldom;
 
 /// How many changes a watcher can lag behind before it has to read the lists again.
 const CHANGES_KEPT: usize = 1024;
@@ -105,6 +107,8 @@ pub struct Engine<W: World> {
     /// The rules that were read last.
     rules: Mutex<Arc<Ruleset>>,
     counts: Counts,
+    /// Which refused webhooks are logged; `None` for all.
+    refusals: Option<Seldom>,
     metrics: Metrics,
     /// What may be exported as traces.
     pending: traces::Pending,
@@ -129,6 +133,7 @@ impl<W: World> Engine<W> {
             ports,
             rules: Mutex::new(rules),
             counts: Counts::default(),
+            refusals: None,
             metrics: Metrics::default(),
             pending: traces::Pending::default(),
             closed_days: Arc::default(),
@@ -145,6 +150,12 @@ impl<W: World> Engine<W> {
     #[must_use]
     pub fn with_closed_days(self, closed_days: Arc<ClosedDays>) -> Self {
         Self { closed_days, ..self }
+    }
+
+    /// Logs few of the webhooks that are refused, for a server that others can reach as often as they like.
+    #[must_use]
+    pub fn with_few_refusals(self) -> Self {
+        Self { refusals: Some(Seldom::default()), ..self }
     }
 
     #[must_use]

@@ -1,7 +1,7 @@
 //! The users of this machine that runners run as.
 
 use std::ffi::CString;
-use std::fs::Metadata;
+use std::fs::{self, Metadata};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
@@ -81,11 +81,57 @@ impl RunnerUsers {
     }
 }
 
+/// The user ids that systemd gives to services with `DynamicUser=` (systemd's docs/UIDS-GIDS.md).
+const DYNAMIC: Range<u32> = 61_184..65_520;
+/// Where user ids of runners begin: above the 16-bit ids, which distributions divide among people, services and
+/// `nobody`, and below 100000, where `useradd` begins with ids of containers (`SUB_UID_MIN` in login.defs).
+const FIRST: u32 = 70_000;
+/// Where they begin in a container that has no higher ids: between those of systemd's greeters and of its services.
+const FIRST_OF_16_BITS: u32 = 60_706;
+
 /// Returns the user ids that runners without accounts may get.
 pub(crate) fn ids_from(first: u32) -> Range<u32> {
-    // From the default `first_uid`, these end below the ids with a special meaning.
     const IDS: u32 = 4_000;
-    first..first.saturating_add(IDS)
+    let last = first.saturating_add(IDS);
+    first..if first < DYNAMIC.start { last.min(DYNAMIC.start) } else { last }
+}
+
+/// Returns where user ids of runners begin if the configuration does not say it.
+pub(crate) fn default_first_uid() -> u32 {
+    let has_ids = |map: &str| fs::read_to_string(map).is_ok_and(|map| maps(&map, &ids_from(FIRST)));
+    let has_all = ["/proc/self/uid_map", "/proc/self/gid_map"].into_iter().all(has_ids);
+    if has_all { FIRST } else { FIRST_OF_16_BITS }
+}
+
+/// Whether a namespace of users has these ids, by its map: the first id in it, that outside, and how many.
+fn maps(map: &str, ids: &Range<u32>) -> bool {
+    map.lines().any(|line| {
+        let mut words = line.split_ascii_whitespace().map(str::parse::<u64>);
+        let (Some(Ok(first)), Some(Ok(count))) = (words.next(), words.nth(1)) else { return false };
+        first <= u64::from(ids.start) && u64::from(ids.end) <= first + count
+    })
+}
+
+/// Returns who else is given user ids that runners may get: processes of two owners with one id can read and kill each
+/// other.
+pub(crate) fn others_with(ids: &Range<u32>) -> Option<String> {
+    let subordinate = fs::read_to_string("/etc/subuid").unwrap_or_default();
+    others_in(ids, &subordinate)
+}
+
+/// As [`others_with`]. `subordinate` is `/etc/subuid`.
+fn others_in(ids: &Range<u32>, subordinate: &str) -> Option<String> {
+    let overlaps = |first: u64, end: u64| first < u64::from(ids.end) && u64::from(ids.start) < end;
+    if overlaps(DYNAMIC.start.into(), DYNAMIC.end.into()) {
+        return Some("services of systemd with DynamicUser=, 61184 to 65519".to_owned());
+    }
+    subordinate.lines().find_map(|line| {
+        let mut words = line.split(':');
+        let (name, first) = (words.next()?, words.next()?.trim().parse::<u64>().ok()?);
+        let count = words.next()?.trim().parse::<u64>().ok()?;
+        overlaps(first, first.saturating_add(count))
+            .then(|| format!("containers of `{name}`, by /etc/subuid"))
+    })
 }
 
 /// Returns a shell command that creates `count` accounts.
@@ -178,6 +224,36 @@ mod tests {
         assert!(
             told[0].starts_with("this machine has no accounts `no-such-user-1`, `no-such-user-2`; `for n in")
         );
+    }
+
+    #[test]
+    fn runners_get_no_ids_of_systemds_services_and_others_with_their_ids_are_told() {
+        let subordinate = "# none\nada:100000:65536\nbob:73999:10\n";
+        assert_eq!(ids_from(FIRST_OF_16_BITS), 60_706..61_184);
+        assert_eq!(ids_from(61_000), 61_000..61_184);
+        for (first, told) in [
+            (FIRST_OF_16_BITS, None),
+            (FIRST, Some("containers of `bob`, by /etc/subuid")),
+            (69_000, None),
+            (99_000, Some("containers of `ada`, by /etc/subuid")),
+            (61_183, None),
+            (61_184, Some("services of systemd with DynamicUser=, 61184 to 65519")),
+            (63_000, Some("services of systemd with DynamicUser=, 61184 to 65519")),
+            (65_520, None),
+        ] {
+            assert_eq!(others_in(&ids_from(first), subordinate).as_deref(), told, "{first}");
+        }
+        assert_eq!(others_in(&ids_from(FIRST), "ada:100000:65536\n"), None);
+    }
+
+    #[test]
+    fn a_namespace_of_users_has_the_ids_of_its_map() {
+        let ids = ids_from(FIRST);
+        assert!(maps("         0          0 4294967295\n", &ids));
+        assert!(maps("0 100000 1\n1 100001 99999\n", &ids));
+        for map in ["0 100000 65536\n", "70001 1 9999\n", "70000 0 3999\n", "", "x"] {
+            assert!(!maps(map, &ids), "{map}");
+        }
     }
 
     #[test]

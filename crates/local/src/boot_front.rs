@@ -17,8 +17,10 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ecsrunner_aws::store::{Answer, Transport};
 use ecsrunner_core::id::TaskName;
 use ecsrunner_core::wire::boot::attribute;
+use ecsrunner_engine::seldom::Seldom;
 use ecsrunner_web::limit_time;
 use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
 use serde_json::Value;
 use sha2::Sha256;
 use tracing::warn;
@@ -78,12 +80,16 @@ pub(crate) fn router(front: Front) -> Router {
         .route("/", post(take))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn(limit_time))
-        .with_state(Arc::new(front))
+        .with_state(Arc::new((front, Seldom::default())))
 }
 
-async fn take(State(front): State<Arc<Front>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn take(State(state): State<Arc<(Front, Seldom)>>, headers: HeaderMap, body: Bytes) -> Response {
+    let (front, refusals) = &*state;
     if let Err(why) = front.check(&headers, &body) {
-        warn!(reason = why, "refused a request for a boot item");
+        if let Some(left_out) = refusals.admit(why, Timestamp::now()) {
+            let left_out = (left_out > 0).then_some(left_out);
+            warn!(reason = why, left_out, "refused a request for a boot item");
+        }
         let error = serde_json::json!({
             "__type": "com.amazonaws.dynamodb.v20120810#AccessDeniedException",
             "message": why,

@@ -277,7 +277,7 @@ impl Processes {
             .stdout(log.try_clone()?)
             .stderr(log)
             .current_dir(dir.path())
-            // Keeps signals to the server's group, such as Ctrl-C, from the task.
+            // Keeps signals to the server's group, such as Ctrl-C, from the task until it has left the server's session.
             .process_group(0);
         if let Some(uid) = description.uid {
             command.env(environment::RUNNER_UID, uid.to_string());

@@ -46,8 +46,8 @@ pub struct Config {
     pub listener_env: Vec<String>,
     /// Names of the accounts that runners run as, if the server is root.
     pub users: Option<Vec<String>>,
-    /// The first user id given to runners, if `users` is not set.
-    pub first_uid: u32,
+    /// The first user id given to runners, if `users` is not set. Without it, one that this machine gives to nobody.
+    pub first_uid: Option<u32>,
     /// How tasks are confined.
     pub(crate) tasks: TasksEntry,
     /// How the Docker engines of tasks are started.
@@ -231,7 +231,6 @@ impl<'a> Reader<'a> {
             );
         }
         let runner = runner?;
-        let first_uid = runner.first_uid();
         Some(Config {
             settings: settings?,
             catalogue: classes?,
@@ -241,7 +240,7 @@ impl<'a> Reader<'a> {
             runner_dir: runner.dir,
             listener_env: runner.env,
             users: runner.users,
-            first_uid,
+            first_uid: runner.first_uid,
             tasks: runner.tasks,
             docker: runner.docker,
             network: runner.network,

@@ -17,6 +17,7 @@ mod accounts;
 mod paths;
 mod preflight;
 mod custody;
+pub use custody::check_program;
 mod state_dir;
 mod embedded;
 mod boot_front;

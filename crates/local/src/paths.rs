@@ -20,21 +20,35 @@ pub(crate) fn resolve(path: &Path) -> PathBuf {
 /// those behind symbolic links. Write access to any of them is enough to replace
 /// the file at `path`.
 pub(crate) fn passed(path: &Path) -> BTreeSet<PathBuf> {
+    way(path).directories
+}
+
+/// What a path is looked up by.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Way {
+    pub(crate) directories: BTreeSet<PathBuf>,
+    /// The symbolic links that are followed. The owner of one can replace it also in a directory with the sticky bit.
+    pub(crate) links: BTreeSet<PathBuf>,
+}
+
+/// Returns the existing directories and the links by which `path` is looked up.
+pub(crate) fn way(path: &Path) -> Way {
     // The limit of Linux.
     const MAX_LINKS: u32 = 40;
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut rest = names(&path);
-    let (mut at, mut passed, mut links) = (PathBuf::from("/"), BTreeSet::new(), 0);
+    let (mut at, mut way, mut links) = (PathBuf::from("/"), Way::default(), 0);
     while let Some(name) = rest.pop() {
         if name == ".." {
             at.pop();
             continue;
         }
-        passed.insert(at.clone());
+        way.directories.insert(at.clone());
         let next = at.join(&name);
         match std::fs::read_link(&next) {
             Ok(target) if links < MAX_LINKS => {
                 links += 1;
+                way.links.insert(next);
                 if target.is_absolute() {
                     at = PathBuf::from("/");
                 }
@@ -43,8 +57,8 @@ pub(crate) fn passed(path: &Path) -> BTreeSet<PathBuf> {
             _ => at = next,
         }
     }
-    passed.retain(|dir| dir.is_dir());
-    passed
+    way.directories.retain(|dir| dir.is_dir());
+    way
 }
 
 /// Returns the names of a path, the last one first.
@@ -94,5 +108,7 @@ mod tests {
         };
         assert_eq!(passed_below("a/link/runner"), ["", "a", "b", "c", "c/d"]);
         assert_eq!(passed_below("loop/x"), [""]);
+        let links = way(&real.join("a/link/runner")).links;
+        assert_eq!(links, [real.join("a/link"), real.join("b/link")].into());
     }
 }

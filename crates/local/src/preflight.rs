@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::Context;
 use ecsrunner_core::id::ClassName;
 use ecsrunner_core::rules::class::Catalogue;
+use tracing::warn;
 
 use crate::accounts::{self, Account, RunnerUsers};
 use crate::attach;
@@ -15,10 +16,10 @@ use crate::compute::SYSTEM_PATH;
 use crate::compute::install::{self, EXTERNALS};
 use crate::compute::uids::is_at_work;
 use crate::config::{Config, ConfigError, DockerEntry, LISTENER};
-use crate::paths;
 use crate::probe::{Refused, Request};
 use crate::task::{TaskDir, TaskStatus};
 use crate::up::Options;
+use crate::{custody, paths};
 
 /// Checks users, paths and permissions. Returns the users that runners run as.
 ///
@@ -34,6 +35,7 @@ pub(crate) fn check(config: &Config, options: &Options) -> anyhow::Result<Runner
     attach::check_config(&options.config, &mut mistakes);
     let users = users(config, &mut mistakes);
     let is_root = nix::unistd::geteuid().is_root();
+    check_executable(&options.executable, is_root, &mut mistakes);
     mistakes.extend(check_docker(&config.catalogue, &config.docker, SYSTEM_PATH, is_root));
     if let Some(users) = users.filter(|_| mistakes.is_empty()) {
         check_access(config, options, &state, &users, &mut mistakes)?;
@@ -45,6 +47,20 @@ pub(crate) fn check(config: &Config, options: &Options) -> anyhow::Result<Runner
         }
     }
     Err(ConfigError::new(&options.config, mistakes).into())
+}
+
+/// Checks that others cannot replace the executable, which the server starts for each task. Root's is refused if they
+/// can: they would become root.
+fn check_executable(executable: &Path, is_root: bool, mistakes: &mut Vec<String>) {
+    match custody::check_program(executable) {
+        Err(error) if is_root => {
+            mistakes.push(format!("executable: the server starts it as root, and {error:#}"))
+        }
+        Err(error) => {
+            warn!(%error, "others can replace the executable, which the server starts for each task as its own user");
+        }
+        Ok(()) => {}
+    }
 }
 
 /// Returns why no Docker engine can be started here, if a class has any. `path` is where the agent looks for programs.
@@ -110,7 +126,18 @@ fn users(config: &Config, mistakes: &mut Vec<String>) -> Option<RunnerUsers> {
         return Some(RunnerUsers::Shared);
     }
     match &config.users {
-        None => Some(RunnerUsers::From(config.first_uid)),
+        None => {
+            let first = config.first_uid.unwrap_or_else(accounts::default_first_uid);
+            if let Some(others) = accounts::others_with(&accounts::ids_from(first)) {
+                warn!(
+                    first_uid = first,
+                    others,
+                    "runners' user ids are given to others too: a job can read and kill a process with its id; set \
+                     runner.first_uid to ids that nobody has, or runner.users to names of accounts"
+                );
+            }
+            Some(RunnerUsers::From(first))
+        }
         Some(names) => accounts::look_up(names)
             .map_err(|found| mistakes.extend(found.into_iter().map(|it| format!("runner.users: {it}"))))
             .map(RunnerUsers::Named)

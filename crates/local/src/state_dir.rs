@@ -67,9 +67,10 @@ impl StateDir {
     pub(crate) fn open(path: &Path) -> Result<Self, StateDirError> {
         let fault = |source| StateDirError::Io { path: path.to_owned(), source };
         make(path).map_err(fault)?;
+        // By the given path, whose links others could change.
+        check(path)?;
         // Tasks have another working directory, so the path must be absolute.
         let path = path.canonicalize().map_err(fault)?;
-        check(&path)?;
         close_files(&path).map_err(fault)?;
         modes::set_mode(&path, modes::upper_dir()).map_err(fault)?;
         let file = OpenOptions::new()
@@ -149,12 +150,11 @@ impl StateDir {
     }
 }
 
-/// Checks that root and this process's user alone own a state directory, what the server keeps in it, and the directories
-/// above it.
+/// Checks that root and this process's user alone own a state directory, what the server keeps in it, and everything by
+/// which its path is looked up.
 pub(crate) fn check(path: &Path) -> Result<(), StateDirError> {
     let fault = |source| StateDirError::Io { path: path.to_owned(), source };
-    let resolved = path.canonicalize().map_err(fault)?;
-    custody::check_directory(&resolved, &FILES, &DIRECTORIES)
+    custody::check_directory(path, &FILES, &DIRECTORIES)
         .map_err(fault)?
         .map_err(|untrusted| StateDirError::Untrusted(path.to_owned(), untrusted))
 }

@@ -5,6 +5,8 @@
 //! before anything else: if a crash leads to two processes, only one continues.
 
 pub mod confinement;
+mod detach;
+pub mod keyrings;
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -199,6 +201,10 @@ pub fn run(
     lookup: impl Fn(&str) -> Option<OsString>,
     executable: &str,
 ) -> ExitCode {
+    // Before the claim: a task that is claimed is out of reach of the server's terminal.
+    if let Err(error) = detach::detach() {
+        return failed("leave the server's session", &error);
+    }
     let dir = TaskDir(dir);
     // Locked before the claim, so that a claimed task without a lock has ended.
     let alive = match dir.live() {
@@ -235,8 +241,12 @@ pub fn run(
         Err(error) => return failed("start the keeper of its network namespace", &error),
     };
     let socket = engine_dir.map(|_| dir.0.join(AGENT).join("docker.sock"));
-    let own_user = lookup(environment::RUNNER_UID).is_some();
-    if let Err(error) = confinement.enter(&dir.0, own_user, socket.as_deref()) {
+    let user = lookup(environment::RUNNER_UID);
+    // Before any process of the user is started.
+    if let Some(Err(error)) = user.as_ref().map(|user| keyrings::empty(user, executable)) {
+        return failed("empty the kernel's keyrings of its user", &error);
+    }
+    if let Err(error) = confinement.enter(&dir.0, user.is_some(), socket.as_deref()) {
         return failed("be confined", &error);
     }
     // In this process, because it holds the lock. The key in its environment only opens

@@ -172,7 +172,7 @@ fn engine(store: DynamoStore, compute: Processes, github: Client, brake: Brake) 
         clock: SystemClock,
         randomness: OsRandomness,
     };
-    Engine::new(ports, rules)
+    Engine::new(ports, rules).with_few_refusals()
 }
 
 /// Raises this process's limit of open files, and returns how many connections each listener may hold.

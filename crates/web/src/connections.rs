@@ -24,6 +24,8 @@ use tokio_io_timeout::TimeoutStream;
 use tower_service::Service;
 use tracing::warn;
 
+use crate::form;
+
 /// How long a client may take to send a request's head, also the next one of a kept connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a client may read nothing of an answer.
@@ -79,9 +81,13 @@ async fn hold(stream: TcpStream, seat: Seat, router: Router) {
             seat.begin();
             let mut request: Request = request.map(Body::new);
             request.extensions_mut().insert(Arc::clone(&seat));
-            let answer = router.call(request).await;
+            let answer = match form::refusal(&request) {
+                Some(refused) => refused,
+                None => router.call(request).await.unwrap_or_else(|never| match never {}),
+            };
+            let answer = form::in_json(answer).await;
             seat.begin();
-            Ok::<_, Infallible>(answer.unwrap_or_else(|never| match never {}))
+            Ok::<_, Infallible>(answer)
         }
     });
     let mut builder = http1::Builder::new();

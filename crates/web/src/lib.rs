@@ -5,6 +5,7 @@
 
 pub mod connections;
 pub mod poll;
+mod form;
 mod backend;
 mod guard;
 mod page;

@@ -19,7 +19,8 @@ use super::progress::LEFT_QUEUED;
 use super::{logs, summary};
 use crate::exit::Failure;
 use crate::output::{
-    Rows, between, clean, clean_lines, or_none, print, short, span, span_or_none, usd, usd_or_none,
+    Rows, between, clean, clean_lines, or_none, print, print_json, short, span, span_or_none, usd,
+    usd_or_none,
 };
 
 #[derive(Debug, Serialize)]
@@ -147,8 +148,7 @@ impl Report {
 
     pub(super) fn print(&self, json: bool) -> anyhow::Result<()> {
         if json {
-            print(&format!("{}\n", serde_json::to_string_pretty(self)?))?;
-            return Ok(());
+            return print_json(self);
         }
         print(&format!("{}\n", self.table().text(true)))?;
         if let Some(directory) = self.jobs.iter().find_map(|job| job.log.as_deref()?.parent()) {

@@ -57,6 +57,10 @@ impl Attachment {
     }
 }
 
+pub(crate) fn check_program(program: &Path) -> anyhow::Result<()> {
+    Err(Absent(program.to_owned()).into())
+}
+
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) github_api: ApiUrl,

@@ -189,16 +189,21 @@ async fn until_removed(path: &Path) {
     assert!(waited.is_ok(), "{} is left", path.display());
 }
 
-/// Runs a job of one step in a testbed. Returns its id.
-async fn run_step(testbed: &Testbed, script: &str) -> u64 {
+/// Runs a job of one step in a testbed to its end. Returns its id.
+pub(crate) async fn run_step(testbed: &Testbed, script: &str) -> u64 {
+    let job = submit_step(testbed, script).await;
+    testbed.github.wait_for(job, "completed").await;
+    job
+}
+
+/// Queues a job of one step. Returns its id.
+pub(crate) async fn submit_step(testbed: &Testbed, script: &str) -> u64 {
     let script: String = script.lines().map(|line| format!("          {line}\n")).collect();
     let text = format!(
         "name: ci\non: push\njobs:\n  build:\n    runs-on: [self-hosted, 'class:small']\n    steps:\n      - run: |\n{script}"
     );
     let body = json!({"repository": REPOSITORY, "file": ".github/workflows/ci.yml", "text": text});
-    let job = job_ids(&testbed.github.submit_workflow(&body).await)[0];
-    testbed.github.wait_for(job, "completed").await;
-    job
+    job_ids(&testbed.github.submit_workflow(&body).await)[0]
 }
 
 #[tokio::test]

@@ -203,18 +203,22 @@ pub(crate) fn with_accounts(testbed: &Testbed, passwd: &str, group: &str) -> Opt
         fs::write(&path, text).unwrap();
         mounts.push_str(&format!("mount --bind {} /etc/{name} && ", path.display()));
     }
+    Some(by(testbed, &["unshare", "--mount", "/bin/sh", "-c", &format!("{mounts}exec \"$@\""), "sh"]))
+}
+
+/// Returns the command that starts the server by another one, which gets the server's as its last arguments.
+pub(crate) fn by(testbed: &Testbed, words: &[&str]) -> Command {
     let server = testbed.command();
     let server = server.as_std();
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "/bin/sh", "-c", &format!("{mounts}exec \"$@\""), "sh"]);
-    command.arg(server.get_program()).args(server.get_args());
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).arg(server.get_program()).args(server.get_args());
     for (name, value) in server.get_envs() {
         match value {
             Some(value) => command.env(name, value),
             None => command.env_remove(name),
         };
     }
-    Some(command)
+    command
 }
 
 const PASSWD: &str = "root:x:0:0::/root:/bin/sh\n\

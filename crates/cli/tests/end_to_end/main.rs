@@ -14,6 +14,7 @@ mod disorder;
 mod docker;
 mod failures;
 mod hostile;
+mod inherited;
 mod interface;
 mod isolation;
 mod job_logs;

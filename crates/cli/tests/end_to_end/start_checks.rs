@@ -375,15 +375,51 @@ async fn a_state_directory_that_another_user_made_or_could_replace_is_refused() 
         // Not one of the runners' users, whose directories are refused for another reason.
         const OPERATOR: u32 = 70_000;
         chown(&theirs, Some(OPERATOR), None).unwrap();
-        let state = theirs.join("state");
+        let (state, link) = (theirs.join("state"), theirs.join("link"));
         fs::create_dir(&state).unwrap();
-        for refused in [&theirs, &state] {
+        std::os::unix::fs::symlink(testbed.path(""), &link).unwrap();
+        for refused in [&theirs, &state, &link.join("new")] {
             let told = refusal_of(&testbed, with_state(&testbed, refused)).await;
             assert!(
                 told.contains("cannot be trusted") && told.contains("belongs to user id 70000"),
                 "{told}"
             );
             assert!(!refused.join("server.json").exists());
+        }
+        let shared = testbed.path("shared");
+        fs::create_dir(&shared).unwrap();
+        // A group that may have members, who could replace the directory.
+        chown(&shared, None, Some(OPERATOR)).unwrap();
+        set_mode(&shared, 0o775);
+        let told = refusal_of(&testbed, with_state(&testbed, &shared.join("state"))).await;
+        assert!(told.contains("cannot be trusted") && told.contains("can be changed by others"), "{told}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_executable_that_others_could_replace_is_refused_by_root_and_warned_of_by_others() {
+    bounded(async {
+        let testbed = Testbed::set_up(Setup::default()).await;
+        let command = testbed.command();
+        let dir = testbed.path("open");
+        fs::create_dir(&dir).unwrap();
+        set_mode(&dir, 0o777);
+        fs::hard_link(command.as_std().get_program(), dir.join("ecsrunner")).unwrap();
+        let mut moved = Command::new(dir.join("ecsrunner"));
+        moved.args(command.as_std().get_args()).env("GITHUB_API_URL", testbed.github_url());
+        if nix::unistd::geteuid().is_root() {
+            insta::assert_snapshot!(refusal_of(&testbed, moved).await, @r#"
+            exit code 2
+            error: 1 mistake in the configuration [dir]/config.toml
+              executable: the server starts it as root, and [dir]/open can be changed by others (mode 0777): run `chmod go-w [dir]/open`
+
+            hint: see docs/configuration.md for every key and a complete example
+            "#);
+        } else {
+            testbed.serve_by(moved).await.terminate().await;
+            let log = fs::read_to_string(testbed.path("server.log")).unwrap();
+            assert!(log.contains("others can replace the executable"), "{log}");
         }
     })
     .await;

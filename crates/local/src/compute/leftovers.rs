@@ -56,15 +56,16 @@ fn belongs(pid: Pid, dir: &Path, uid: Option<u32>) -> bool {
     works_below || runs_below
 }
 
-/// Whether a process is in another namespace of processes: in a container of any job, which may use this user id too.
-/// An engine's keeper ends its containers.
+/// Whether a process is in a container of any job, which may use this user id too: in another namespace of processes,
+/// and in this process's own namespace of users, because only root there makes the one without the other. A process that
+/// has made both is the job's own. An engine's keeper ends its containers.
 fn is_in_container(proc_dir: &Path) -> bool {
-    let namespace = |of: &Path| fs::read_link(of.join("ns/pid")).ok();
-    match (namespace(proc_dir), namespace(Path::new("/proc/self"))) {
-        (Some(its), Some(own)) => its != own,
+    let is_own = |name: &str| {
+        let namespace = |of: &Path| fs::read_link(of.join("ns").join(name)).ok();
         // Only root sees those of others. Others than root have no engines.
-        _ => false,
-    }
+        Some(namespace(proc_dir)? == namespace(Path::new("/proc/self"))?)
+    };
+    is_own("pid") == Some(false) && is_own("user") == Some(true)
 }
 
 fn is_zombie(proc_dir: &Path) -> bool {
@@ -109,6 +110,38 @@ mod tests {
         left.iter().for_each(|pid| kill(*pid, Signal::SIGKILL).unwrap());
         container.wait().unwrap();
         assert_eq!(left.len(), 1);
+    }
+
+    #[test]
+    fn a_process_that_hides_in_namespaces_of_its_own_is_killed() {
+        use std::os::unix::process::CommandExt;
+        const USER: u32 = 1_900_000_078;
+        let words = ["--user", "--map-root-user", "--pid", "--fork", "sleep", "300"];
+        let Ok(mut hidden) = Command::new("unshare").args(words).uid(USER).spawn() else { return };
+        let hides = |pid: &Pid| is_of(*pid, USER) && is_named(*pid, "sleep");
+        let Some(pid) = std::iter::repeat_with(|| processes().find(&hides))
+            // It ends at once where users may not make namespaces.
+            .take_while(|found| found.is_some() || hidden.try_wait().unwrap().is_none())
+            .inspect(|_| std::thread::yield_now())
+            .flatten()
+            .next()
+        else {
+            return;
+        };
+        assert_ne!(
+            fs::read_link(format!("/proc/{pid}/ns/pid")).unwrap(),
+            fs::read_link("/proc/self/ns/pid").unwrap()
+        );
+        kill_all(Path::new("/nonexistent"), Some(USER));
+        hidden.wait().unwrap();
+        // The signal needs a moment. A process that was spared would sleep beyond the test's limit.
+        while processes().any(|pid| hides(&pid)) {
+            std::thread::yield_now();
+        }
+    }
+
+    fn is_named(pid: Pid, name: &str) -> bool {
+        fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|found| found.trim_end() == name)
     }
 
     fn is_of(pid: Pid, user: u32) -> bool {

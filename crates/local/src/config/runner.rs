@@ -20,7 +20,7 @@ pub(super) struct RunnerEntry {
     #[serde(default)]
     pub(super) users: Option<Vec<String>>,
     #[serde(default)]
-    first_uid: Option<u32>,
+    pub(super) first_uid: Option<u32>,
     #[serde(default)]
     pub(super) tasks: TasksEntry,
     #[serde(default)]
@@ -118,15 +118,6 @@ impl Default for TasksEntry {
         }
     }
 }
-
-impl RunnerEntry {
-    pub(super) fn first_uid(&self) -> u32 {
-        self.first_uid.unwrap_or(FIRST_UID)
-    }
-}
-
-/// Above the ids that distributions give to people and services, below 65534 (nobody).
-const FIRST_UID: u32 = 61_000;
 
 /// The listener in an unpacked actions/runner.
 pub(crate) const LISTENER: &str = "bin/Runner.Listener";

@@ -98,6 +98,7 @@ test('a time names its day unless it is today', () => {
 test('untrusted text shows its hidden characters as marks, and only https becomes a link', () => {
   assert.equal(plainText('a\u202eb\u0007\u001bc'), 'a\ufffdb\ufffdc');
   assert.equal(plainText('ad\u200bmin\u{e0041}\ufeff größe, 漢字, 🚀'), 'ad\ufffdmin\ufffd größe, 漢字, 🚀');
+  assert.equal(plainText('a\u115f\u2800b ⚙\ufe0f'), 'a\ufffdb ⚙\ufe0f', 'an emoji is whole');
   assert.equal(plainText(null), '');
   assert.equal(plainLine('a\tb\u202ec\t\u200b'), 'a\tb\ufffdc\t\ufffd', 'a line of a log keeps its tabs');
   assert.equal(httpsAddress('https://github.com/acme'), 'https://github.com/acme');

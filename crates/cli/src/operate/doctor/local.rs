@@ -2,12 +2,14 @@
 
 use super::Check;
 use crate::deployment::{Deployment, LocalServer};
+use crate::machine::check_program;
 
 pub(super) async fn look(server: &LocalServer, deployment: &Deployment) -> Vec<Check> {
     let mut checks = vec![
         answers(server).await,
         configuration(deployment).await,
         state_directory(server),
+        executable(),
         secrets(server),
     ];
     checks.extend(services(server, deployment));
@@ -48,6 +50,23 @@ fn state_directory(server: &LocalServer) -> Check {
             NAME,
             super::one_line(&format!("{error:#}")),
             "stop the server, and start it with a directory of its own",
+        ),
+    }
+}
+
+/// Whether others can replace this executable, which a server starts for each task.
+fn executable() -> Check {
+    const NAME: &str = "executable";
+    let path = match std::env::current_exe() {
+        Ok(path) => path,
+        Err(error) => return Check::warning(NAME, error, "start this command by its path"),
+    };
+    match check_program(&path) {
+        Ok(()) => Check::ok(NAME, "others can neither change nor replace it"),
+        Err(error) => Check::failed(
+            NAME,
+            super::one_line(&format!("{error:#}")),
+            "put it where only root can change it, such as /usr/local/bin, and restart the server",
         ),
     }
 }

@@ -98,6 +98,15 @@ impl Server {
         assert_eq!(self.ended().await.code(), Some(0));
     }
 
+    /// Waits until it ends by itself, with code 0.
+    pub(crate) async fn ends(mut self) {
+        assert_eq!(self.ended().await.code(), Some(0));
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     /// Sends SIGKILL.
     pub(crate) async fn kill(mut self) {
         self.signal(Signal::SIGKILL);

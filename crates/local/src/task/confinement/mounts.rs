@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ecsrunner_agent::engine::View;
 use ecsrunner_agent::mounts::{Held, failed, make_new, mount_at, private_run};
-use nix::mount::MsFlags;
+use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
 /// The directory of a task that holds what it sees as `/tmp` and the others. Only root can enter it by this path.
@@ -17,7 +17,11 @@ const PRIVATE_DIRS: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
 /// As usual for a directory that everyone may write to: only owners can replace entries.
 const STICKY: u32 = 0o1777;
 /// The kernel's own file systems, where permissions decide. Nothing that is written there stays with a user.
-const KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
+const KERNEL: [&str; 2] = ["/proc", "/sys"];
+/// Devices and terminals, where permissions decide too. What else is mounted below `/dev` is as any other place.
+const DEVICES: [&str; 2] = ["/dev", "/dev/pts"];
+/// POSIX message queues. A mount shows those of the namespace of IPC in which it was made.
+const QUEUES: &str = "/dev/mqueue";
 
 /// What a task may change in its mounts.
 const OWN: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV);
@@ -45,6 +49,7 @@ pub(super) fn make_private(
     for (target, held) in private {
         held.show_at(Path::new(target), OWN)?;
     }
+    show_own_queues()?;
     for held in &read {
         held.show_at(&held.path, OWN | MsFlags::MS_RDONLY)?;
     }
@@ -102,11 +107,26 @@ fn held<'a>(paths: impl Iterator<Item = &'a Path>) -> io::Result<Vec<Held>> {
     paths.map(Held::open).collect()
 }
 
+fn mounts() -> io::Result<Vec<Mount>> {
+    let table = fs::read_to_string("/proc/self/mountinfo")?;
+    Ok(table.lines().filter_map(Mount::parse).collect())
+}
+
+/// Shows the message queues of this process's own namespace, where those of the machine are shown.
+fn show_own_queues() -> io::Result<()> {
+    let queues = Path::new(QUEUES);
+    if !mounts()?.iter().any(|mount| mount.path == queues) {
+        return Ok(());
+    }
+    mount(Some("mqueue"), queues, Some("mqueue"), OWN | MsFlags::MS_NOEXEC, None::<&str>)
+        .map_err(|errno| failed("mount message queues at", queues, errno))
+}
+
 /// Makes every mount read-only, except those of the kernel.
 fn make_read_only() -> io::Result<()> {
-    let table = fs::read_to_string("/proc/self/mountinfo")?;
-    for Mount { path, flags } in table.lines().filter_map(Mount::parse) {
-        if KERNEL.iter().any(|kernel| path.starts_with(kernel)) {
+    for Mount { path, flags } in mounts()? {
+        let is_device = DEVICES.iter().any(|device| path == Path::new(device));
+        if is_device || KERNEL.iter().any(|kernel| path.starts_with(kernel)) {
             continue;
         }
         match mount_at(None, &path, flags | MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY) {
