@@ -60,7 +60,8 @@ impl Running {
     /// Like [`Self::set_up`], with this many tasks kept warm.
     pub(crate) async fn set_up_warm(executable: &Path, flags: &[&str], warm: u32) -> anyhow::Result<Self> {
         let listener = testbed::Runner::StandIn("stand-in-listener");
-        let capacity = Capacity { max_runners: MAX_RUNNERS, warm, job_summary: false };
+        let capacity =
+            Capacity { max_runners: MAX_RUNNERS, warm, job_summary: false, public_repositories: false };
         let testbed = Testbed::set_up(executable, listener, capacity, &[])?;
         let github = testbed.start_github().await?;
         let server = testbed.start_server(&github, "127.0.0.1:0", flags).await?;

@@ -64,7 +64,7 @@ enum Refused {
 /// code: 0 if the job may run.
 ///
 /// The verdict is sent to the agent in either case. If the job is refused, one
-/// sentence is written to `out`, which is the job's log, and the call blocks
+/// sentence is written to `out`, which is the job's log, as an error annotation, and the call blocks
 /// until the runner ends it, for at most two minutes. `lookup` is usually
 /// [`std::env::var_os`].
 ///
@@ -88,7 +88,8 @@ pub(crate) fn hook(agent_dir: &Path, lookup: impl Fn(&str) -> Option<OsString>, 
         Err(reason) => reason,
     };
     let sentence = format!("ecsrunner refuses this job: {reason}");
-    let _ = writeln!(out, "{sentence}").and_then(|()| out.flush());
+    // As a command, it is an annotation of the run as well.
+    let _ = writeln!(out, "::error::{}", escaped(&sentence)).and_then(|()| out.flush());
     // The runner uploads the summary of a step that it ends, too: so it is written before the agent knows. The reason can
     // hold a stranger's words, and a line in a fence is no Markdown.
     let summary = environment.text("GITHUB_STEP_SUMMARY");
@@ -102,6 +103,11 @@ pub(crate) fn hook(agent_dir: &Path, lookup: impl Fn(&str) -> Option<OsString>, 
         Err(_) => thread::sleep(BLOCK_LIMIT),
     }
     1
+}
+
+/// Escapes the data of a command. (actions/runner, `src/Runner.Common/ActionCommand.cs`)
+fn escaped(data: &str) -> String {
+    data.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 /// Sends the verdict to the agent, which may be of an older release: on one

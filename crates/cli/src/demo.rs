@@ -24,7 +24,9 @@ use anyhow::{Context, anyhow};
 
 use ecsrunner_core::id::Deployment;
 use ecsrunner_core::rules::class::ClassError;
-use ecsrunner_demo::testbed::{Capacity, DEPLOYMENT, Runner, Testbed, mistakes_in_labels};
+use ecsrunner_demo::testbed::{
+    Capacity, DEPLOYMENT, Runner, Testbed, mistakes_in_labels, takes_public_repositories,
+};
 use ecsrunner_local::left;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -45,8 +47,12 @@ const LIMIT: Duration = Duration::from_secs(15 * 60);
 const WORKFLOW_LIMIT: Duration = Duration::from_secs(7 * 3600);
 
 pub(crate) fn run(options: DemoOptions) -> Result<(), Failure> {
+    if let Some(option) = options.repeated() {
+        return Err(Failure::usage(anyhow!("{option} is given twice, without regard to case")));
+    }
     check_labels(&options.label)?;
     let submission = Submission::of(&options)?;
+    check_visibility(&submission)?;
     let runner_dir = options.runner_dir.as_deref().map(official_runner).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let report = runtime.block_on(run_with_cleanup(&options, runner_dir.as_deref(), submission))?;
@@ -69,6 +75,16 @@ fn check_labels(labels: &[Pair]) -> Result<(), Failure> {
     if mistakes.is_empty() { Ok(()) } else { Err(Failure::usage(anyhow!(mistakes.join("\n  ")))) }
 }
 
+/// Checks that the server takes the event's repository.
+fn check_visibility(submission: &Submission) -> Result<(), Failure> {
+    if !submission.is_of_a_public_repository() || takes_public_repositories() {
+        return Ok(());
+    }
+    let wrong =
+        anyhow!("the payload has a public repository, whose jobs the demo's server takes as root only");
+    Err(Failure::usage(wrong).hint("run the demo as root, or leave `repository.private` out of the payload"))
+}
+
 /// Returns the absolute path of an unpacked official runner.
 fn official_runner(dir: &Path) -> Result<PathBuf, Failure> {
     let absolute = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
@@ -88,7 +104,12 @@ async fn run_with_cleanup(
     let runner = runner_dir.map_or(Runner::StandIn(LISTENER_SUBCOMMAND), Runner::Official);
     let labels: Vec<(String, String)> =
         options.label.iter().map(|pair| (pair.name.clone(), pair.value.clone())).collect();
-    let capacity = Capacity { max_runners: MAX_RUNNERS, warm: 0, job_summary: options.summary };
+    let capacity = Capacity {
+        max_runners: MAX_RUNNERS,
+        warm: 0,
+        job_summary: options.summary,
+        public_repositories: submission.is_of_a_public_repository(),
+    };
     let testbed = Testbed::set_up(&executable, runner, capacity, &labels)?;
     let report = run_jobs(&testbed, options, submission).await;
     if report.is_err() {

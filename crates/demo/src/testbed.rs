@@ -53,6 +53,14 @@ pub struct Capacity {
     pub warm: u32,
     /// Whether each job's summary gets a note about its runner.
     pub job_summary: bool,
+    /// Whether jobs may be those of a public repository. The server takes them as root only.
+    pub public_repositories: bool,
+}
+
+/// Whether a testbed's server can take jobs of public repositories: as root each job has a user of its own.
+#[must_use]
+pub fn takes_public_repositories() -> bool {
+    nix::unistd::geteuid().is_root()
 }
 
 /// Returns every mistake in labels that are to be mapped to classes of a testbed.
@@ -194,7 +202,7 @@ fn stand_in(executable: &Path, subcommand: &str, dir: &Path) -> anyhow::Result<P
 }
 
 fn config(runner_dir: &str, capacity: Capacity, labels: &[(String, String)]) -> String {
-    let Capacity { max_runners, warm, job_summary } = capacity;
+    let Capacity { max_runners, warm, job_summary, public_repositories } = capacity;
     let classes = CLASSES.map(|(name, cpu, memory)| {
         let is_warm = warm > 0 && name == "small";
         let warmth = if is_warm { format!("warm = {{ count = {warm} }}\n") } else { String::new() };
@@ -208,6 +216,10 @@ fn config(runner_dir: &str, capacity: Capacity, labels: &[(String, String)]) -> 
         r#"version = 1
 deployment = "{DEPLOYMENT}"
 repositories = ["{REPOSITORY}"]
+# What runs here is the operator's own, whichever event it is told to be of.
+forks = true
+public_repositories = {public_repositories}
+check_runs = {public_repositories}
 job_summary = {job_summary}
 
 [limits]

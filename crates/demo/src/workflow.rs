@@ -3,7 +3,7 @@
 
 pub(crate) mod action;
 mod actions;
-mod stand_in;
+pub(crate) mod stand_in;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,7 +34,7 @@ pub const CHECKOUT: &str = "actions/checkout";
 pub(crate) struct Given<'a> {
     /// Files of the repository, such as those of its local actions and workflows.
     pub(crate) files: &'a Files,
-    /// Actions of other repositories, as `owner/name@ref`.
+    /// Actions of other repositories, by their [`action_key`].
     pub(crate) actions: &'a BTreeSet<String>,
     /// Returns the text of a workflow of another repository.
     pub(crate) workflow: &'a dyn Fn(&Callee) -> Option<String>,
@@ -82,15 +82,46 @@ pub(crate) fn parts_of_other(file: &str) -> Option<(&str, &str, &str)> {
     Some((&path[..at], &path[at + 1..], version))
 }
 
+/// Returns a path of the repository without `.`, `..` and empty parts; the repository's root is empty. Returns `None` for one
+/// that leaves the repository.
+#[must_use]
+pub fn normal_path(path: &str) -> Option<String> {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+/// Returns the scripts of a local JavaScript action as paths of the repository. `folder` is the action's. Another action,
+/// and one that cannot be read, has none; using it reports that.
+#[must_use]
+pub fn scripts_of(folder: &str, text: &str) -> Vec<String> {
+    let Ok(action) = action::JavaScriptAction::read(text) else { return Vec::new() };
+    let scripts = [Some(action.main), action.pre, action.post].into_iter().flatten();
+    scripts.filter_map(|script| normal_path(&format!("{folder}/{script}"))).collect()
+}
+
+/// Returns the key of an action or a called workflow of another repository. Owners and names have no case.
+pub(crate) fn action_key(repository: &str, version: &str) -> String {
+    format!("{}@{version}", repository.to_ascii_lowercase())
+}
+
 /// Returns the folders of local actions and the files of local workflows that a workflow or an `action.yml` uses,
-/// without `./` or `$/`. Returns none for a text that is not YAML; reading the workflow reports that.
+/// as paths of the repository. Returns none for a text that is not YAML; reading the workflow reports that.
 #[must_use]
 pub fn local_uses(text: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     if let Ok(root) = yaml::read(text) {
         collect(&root, &mut |uses| {
             let path = uses.strip_prefix("./").or_else(|| uses.strip_prefix("$/"));
-            found.extend(path.map(|path| path.trim_end_matches('/').to_owned()));
+            found.extend(path.and_then(normal_path));
         });
     }
     found
@@ -131,5 +162,28 @@ fn collect(node: &Node, see: &mut impl FnMut(&str)) {
             Yaml::Text(uses) if key.text().as_deref() == Some("uses") => see(uses),
             _ => collect(value, see),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_path_is_found_however_it_is_written() {
+        for (written, normal) in [
+            ("", Some("")),
+            (".", Some("")),
+            ("./", Some("")),
+            ("a/./b//c/", Some("a/b/c")),
+            ("a/../dist/i.js", Some("dist/i.js")),
+            ("a/../../i.js", None),
+        ] {
+            assert_eq!(normal_path(written).as_deref(), normal, "{written}");
+        }
+        let uses = "steps: [{uses: ./}, {uses: ./.}, {uses: ./a/../b/}, {uses: ./../x}]";
+        assert_eq!(local_uses(uses).into_iter().collect::<Vec<_>>(), ["", "b"]);
+        let action = "runs: {using: node20, main: ./i.js, post: ../dist/p.js}";
+        assert_eq!(scripts_of("act", action), ["act/i.js", "dist/p.js"]);
     }
 }

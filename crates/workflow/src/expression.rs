@@ -1,17 +1,16 @@
 //! Expressions: found in texts, checked before the run, and evaluated over contexts.
 //!
-//! The crate `github-actions-expressions` parses them. The runner evaluates the expressions of steps; here only those
-//! are evaluated that GitHub's service evaluates.
+//! The runner evaluates the expressions of steps; here only those are evaluated that GitHub's service evaluates.
 
 pub(crate) mod check;
 mod evaluate;
 mod functions;
 mod lenient_json;
+mod lexer;
 mod named_status;
 pub(crate) mod template;
+pub(crate) mod tree;
 mod value;
-
-use github_actions_expressions::Expr;
 
 pub use value::Value;
 
@@ -68,9 +67,10 @@ impl Contexts {
 ///
 /// Fails if it cannot be read, uses an unknown context, or gives a function a value that it does not take.
 pub fn evaluate(expression: &str, contexts: &Contexts) -> Result<Value, Fault> {
-    let parsed = Expr::parse(expression)
-        .map_err(|error| Fault(format!("`{expression}` cannot be read: {}", check::syntax(&error))))?;
-    evaluate::evaluate(&parsed, contexts).map_err(|Fault(why)| Fault(format!("`{expression}`: {why}")))
+    let shown = || check::cut(expression);
+    let parsed =
+        tree::parse(expression).map_err(|error| Fault(format!("`{}` cannot be read: {error}", shown())))?;
+    evaluate::evaluate(&parsed, contexts).map_err(|Fault(why)| Fault(format!("`{}`: {why}", shown())))
 }
 
 /// Returns a condition, without `${{` and `}}`, as GitHub completes it. If it has no status function, `success()` is

@@ -18,9 +18,9 @@ mod place;
 mod program;
 pub mod run;
 
-pub use expression::check::used as contexts_of;
+pub use expression::check::{members_of, used as contexts_of};
 pub use matrix::{Combination, Strategy};
-pub use permissions::all_permissions;
+pub use permissions::{DEFAULT_PERMISSIONS, all_permissions};
 pub use place::repository_root;
 pub use problem::{Position, Problem, Problems};
 pub use program::{Found, Program};

@@ -3,6 +3,7 @@
 use crate::expression::Value;
 use crate::problem::Position;
 use crate::read::names::Names;
+use crate::schema::{STRATEGY_RULE, check_value};
 use crate::token::{Content, Token};
 
 /// GitHub's limit of jobs of one matrix.
@@ -76,6 +77,7 @@ impl Strategy {
         if combinations.is_empty() {
             combinations = vec![Combination::single()];
         }
+        check_value(strategy, &STRATEGY_RULE, "strategy")?;
         let total = combinations.len();
         let fitting = limit.and_then(|limit| (1..=total).rev().find(|count| to_number(*count) <= limit));
         Ok(Self {

@@ -18,6 +18,17 @@ pub(crate) fn yaml(text: &str) -> Option<f64> {
     is_decimal(text).then(|| text.parse().ok()).flatten()
 }
 
+/// Whether a text is a number in the base 16 or 8 that has more than 32 bits. GitHub refuses it in a
+/// YAML document.
+/// (actions/runner, `src/Sdk/WorkflowParser/Conversion/YamlObjectReader.cs`)
+pub(crate) fn is_too_large(text: &str) -> bool {
+    let is_of = |prefix: &str, radix: u32| {
+        let digits = text.strip_prefix(prefix).unwrap_or_default();
+        !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix))
+    };
+    (is_of("0x", 16) || is_of("0o", 8)) && yaml(text).is_none()
+}
+
 /// Converts a text of an expression: empty is 0, and what is no number is NaN.
 pub(crate) fn of_text(text: &str) -> f64 {
     let text = text.trim();
@@ -77,7 +88,7 @@ pub(crate) fn text(number: f64) -> String {
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or_default();
     let digits = digits.trim_end_matches('0').trim_end_matches('.');
-    if (-5..15).contains(&exponent) {
+    if (-4..15).contains(&exponent) {
         let decimals = usize::try_from(14 - exponent).unwrap_or_default();
         let plain = format!("{number:.decimals$}");
         return match plain.contains('.') {
@@ -104,7 +115,8 @@ mod tests {
             (100_000_000_000_000.0, "100000000000000"),
             (1e15, "1E+15"),
             (1.5e300, "1.5E+300"),
-            (0.000_01, "0.00001"),
+            (0.000_1, "0.0001"),
+            (0.000_01, "1E-05"),
             (0.000_001, "1E-06"),
             (f64::NAN, "NaN"),
             (f64::NEG_INFINITY, "-Infinity"),

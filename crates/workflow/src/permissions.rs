@@ -15,6 +15,10 @@ pub fn all_permissions(write: bool) -> impl Iterator<Item = (&'static str, &'sta
     })
 }
 
+/// What the token of a job may do where no file names permissions: GitHub's restricted default, which new organizations
+/// have. (actions/runner, `LimitedRead` in `src/Sdk/WorkflowParser/Conversion/PermissionsHelper.cs`)
+pub const DEFAULT_PERMISSIONS: [(&str, &str); 2] = [("contents", "read"), ("packages", "read")];
+
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Level {
     None,
@@ -49,6 +53,12 @@ pub(crate) struct Permissions {
 }
 
 impl Permissions {
+    /// Returns [`DEFAULT_PERMISSIONS`].
+    pub(crate) fn default_policy() -> Self {
+        let named = DEFAULT_PERMISSIONS.iter().map(|(name, level)| ((*name).to_owned(), Level::of(level)));
+        Self { named: named.collect(), others: Level::None }
+    }
+
     /// Reads a checked `permissions`.
     pub(crate) fn of(token: &Token) -> Self {
         let level = |token: &Token| Level::of(&token.text().unwrap_or_default());

@@ -104,8 +104,10 @@ impl Program {
             }
             let own = job.permissions.as_ref().or(caller.permissions.as_ref()).map(Permissions::of);
             let allowed = own.as_ref().or(allowed);
-            if let Some(wrong) = allowed.and_then(|allowed| excess(&workflow, allowed)) {
-                let text = format!("calls `{callee}`, {wrong}");
+            let default = Permissions::default_policy();
+            if let Some(wrong) = excess(&workflow, allowed.unwrap_or(&default)) {
+                let hint = if allowed.is_none() { ", since it names no `permissions`" } else { "" };
+                let text = format!("calls `{callee}`, {wrong}{hint}");
                 return Err(Problems(vec![Problem { file: caller.file.clone(), at: job.at, text }]));
             }
             self.called.insert(callee.clone(), Arc::clone(&workflow));

@@ -10,8 +10,10 @@ mod root;
 mod step;
 pub(crate) mod trigger;
 
-pub(crate) use check::check;
-pub(crate) use job::{permission_levels, permission_names};
+pub(crate) use check::{check, check_value};
+pub(crate) use job::{
+    ENVIRONMENT, JOB_CONCURRENCY, RUNS_ON, STRATEGY_RULE, permission_levels, permission_names,
+};
 pub(crate) use root::ROOT;
 
 use crate::expression::check::Allowed;
@@ -89,6 +91,11 @@ const fn key(name: &'static str, rule: &'static Rule) -> Key {
 
 const fn required(name: &'static str, rule: &'static Rule) -> Key {
     Key { name, rule, required: true }
+}
+
+#[cfg(test)]
+pub(crate) const fn any_with(allowed: &'static Allowed) -> Rule {
+    Rule::with(&[Shape::Any], allowed)
 }
 
 static TEXT: Rule = Rule::new(&[Shape::Text]);

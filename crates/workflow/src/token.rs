@@ -1,6 +1,7 @@
 //! The checked content of a workflow file: values, and expressions that are evaluated later.
 
 use crate::expression::check::used;
+use crate::expression::template::{self, Part};
 use crate::expression::{Contexts, Fault, Value, evaluate};
 use crate::problem::Position;
 
@@ -82,44 +83,52 @@ impl Token {
         }
     }
 
-    /// Evaluates all expressions in it.
+    /// Evaluates all expressions in it. An expression that is an item of a list, and whose value is a list, gives that
+    /// list's items. (actions/runner, `src/Sdk/WorkflowParser/ObjectTemplating/TemplateUnraveler.cs`)
     ///
     /// # Errors
     ///
-    /// Fails if an expression has no value, or if `insert` gets no mapping.
+    /// Fails if an expression has no value, if `insert` gets no mapping, or if a mapping gets a key twice.
     pub fn value(&self, contexts: &Contexts) -> Result<Value, Fault> {
         match &self.content {
             Content::Expression(expression) => evaluate(expression, contexts),
             Content::List(items) => {
-                Ok(Value::List(items.iter().map(|item| item.value(contexts)).collect::<Result<_, _>>()?))
+                let mut list = Vec::with_capacity(items.len());
+                for item in items {
+                    match (&item.content, item.value(contexts)?) {
+                        (Content::Expression(_), Value::List(more)) => list.extend(more),
+                        (_, value) => list.push(value),
+                    }
+                }
+                Ok(Value::List(list))
             }
             Content::Map(entries) => {
-                let mut map = Value::Map(Vec::with_capacity(entries.len()));
+                let mut map: Vec<(String, Value)> = Vec::with_capacity(entries.len());
                 for (key, value) in entries {
                     let value = value.value(contexts)?;
-                    if key.content != Content::Insert {
-                        map.set(&key.value(contexts)?.text(), value);
-                        continue;
-                    }
-                    let Value::Map(more) = value else {
-                        return Err(Fault(format!(
-                            "`insert` is given {}: a mapping is expected",
-                            value.kind()
-                        )));
+                    let more = match (&key.content, value) {
+                        (Content::Insert, Value::Map(more)) => more,
+                        (Content::Insert, other) => return Err(not_inserted(other.kind())),
+                        (_, value) => vec![(key.value(contexts)?.text(), value)],
                     };
-                    more.into_iter().for_each(|(key, value)| map.set(&key, value));
+                    for (key, value) in more {
+                        if map.iter().any(|(known, _)| known.eq_ignore_ascii_case(&key)) {
+                            return Err(Fault(twice(&key)));
+                        }
+                        map.push((key, value));
+                    }
                 }
-                Ok(map)
+                Ok(Value::Map(map))
             }
             scalar => Ok(scalar.literal().unwrap_or_default()),
         }
     }
 
-    /// Replaces each expression that uses no contexts but these by its value.
+    /// Replaces each expression that uses no contexts but these by its value, in lists and mappings as [`Self::value`].
     ///
     /// # Errors
     ///
-    /// Fails if such an expression has no value.
+    /// Fails if such an expression has no value, or if `insert` gets no mapping.
     pub fn resolved(&self, contexts: &Contexts) -> Result<Self, Fault> {
         let content = match &self.content {
             Content::Expression(expression)
@@ -128,17 +137,51 @@ impl Token {
                 Content::of(evaluate(expression, contexts)?, self.at)
             }
             Content::List(items) => {
-                Content::List(items.iter().map(|item| item.resolved(contexts)).collect::<Result<_, _>>()?)
+                let mut list = Vec::with_capacity(items.len());
+                for item in items {
+                    let resolved = item.resolved(contexts)?;
+                    match (&item.content, resolved.content) {
+                        (Content::Expression(_), Content::List(more)) => list.extend(more),
+                        (_, content) => list.push(Self { at: item.at, content }),
+                    }
+                }
+                Content::List(list)
             }
             Content::Map(entries) => {
-                let pairs = entries
-                    .iter()
-                    .map(|(key, value)| Ok((key.resolved(contexts)?, value.resolved(contexts)?)));
-                Content::Map(pairs.collect::<Result<_, Fault>>()?)
+                let mut map = Vec::with_capacity(entries.len());
+                for (key, value) in entries {
+                    let value = value.resolved(contexts)?;
+                    match (&key.content, value) {
+                        (Content::Insert, Self { content: Content::Map(more), .. }) => map.extend(more),
+                        (Content::Insert, value @ Self { content: Content::Expression(_), .. }) => {
+                            map.push((key.clone(), value));
+                        }
+                        (Content::Insert, other) => return Err(not_inserted(other.content.kind())),
+                        (_, value) => map.push((key.resolved(contexts)?, value)),
+                    }
+                }
+                Content::Map(map)
             }
             other => other.clone(),
         };
         Ok(Self { at: self.at, content })
+    }
+
+    /// Returns a text that may have expressions, such as a default in an `action.yml`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if an expression does not end.
+    pub fn of_template(text: &str, at: Position) -> Result<Self, Fault> {
+        let parts = template::parts(text)
+            .ok_or_else(|| Fault("an expression does not end: `}}` is missing".to_owned()))?;
+        let has_expression = parts.iter().any(|part| matches!(part, Part::Expression(_)));
+        let content = if has_expression {
+            Content::Expression(template::joined(&parts))
+        } else {
+            Content::Text(text.to_owned())
+        };
+        Ok(Self { at, content })
     }
 
     /// Returns a literal token.
@@ -148,7 +191,29 @@ impl Token {
     }
 }
 
+fn not_inserted(kind: &str) -> Fault {
+    Fault(format!("`insert` is given {kind}: a mapping is expected"))
+}
+
+/// Says that a mapping has a key twice.
+pub(crate) fn twice(key: &str) -> String {
+    format!("the key `{key}` is there twice, without regard to case")
+}
+
 impl Content {
+    /// What kind of value it is, for messages.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a boolean",
+            Self::Number(_) => "a number",
+            Self::Text(_) => "a text",
+            Self::Expression(_) | Self::Insert => "an expression",
+            Self::List(_) => "a list",
+            Self::Map(_) => "a mapping",
+        }
+    }
+
     fn literal(&self) -> Option<Value> {
         match self {
             Self::Null => Some(Value::Null),
@@ -171,5 +236,65 @@ impl Content {
                 Self::Map(entries.into_iter().map(pair).collect())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expression::check::Allowed;
+    use crate::problem::Faults;
+    use crate::schema::{Rule, any_with, check};
+
+    static ALLOWED: Allowed =
+        Allowed { contexts: &["github", "steps"], status: false, hash_files: false, named_status: false };
+    static RULE: Rule = any_with(&ALLOWED);
+
+    fn token(text: &str) -> Token {
+        let node = crate::yaml::read(text).unwrap();
+        let mut faults = Faults::new("x");
+        let token = check(&node, &RULE, &mut faults);
+        assert!(faults.is_empty(), "{:?}", faults.end());
+        token
+    }
+
+    fn contexts() -> Contexts {
+        Contexts::default().with("github", Value::from([("ref_name", Value::from("main"))]))
+    }
+
+    #[test]
+    fn an_expression_in_a_list_gives_the_items_of_its_list() {
+        let list = token(
+            "[\"${{ fromJSON('[1, [2], 3]') }}\", \"${{ github.ref_name }}\", [4, \"${{ fromJSON('[]') }}\"], \"${{ fromJSON('{}') }}\"]",
+        );
+        let shown = |value: &Value| serde_json::to_string(value).unwrap();
+        assert_eq!(shown(&list.value(&contexts()).unwrap()), r#"[1,[2],3,"main",[4],{}]"#);
+        let resolved = list.resolved(&contexts()).unwrap();
+        assert!(!resolved.has_expression());
+        assert_eq!(shown(&resolved.value(&Contexts::default()).unwrap()), r#"[1,[2],3,"main",[4],{}]"#);
+    }
+
+    #[test]
+    fn a_text_with_expressions_is_one_expression() {
+        let of = |text: &str| Token::of_template(text, Position::START).map(|token| token.content);
+        assert_eq!(of("x}}"), Ok(Content::Text("x}}".to_owned())));
+        assert_eq!(of("${{ github.token }}"), Ok(Content::Expression("github.token".to_owned())));
+        assert_eq!(of("a ${{ b }}"), Ok(Content::Expression("format('a {0}', b)".to_owned())));
+        assert!(of("${{ a").is_err());
+    }
+
+    #[test]
+    fn a_mapping_takes_in_what_is_inserted_and_no_key_twice() {
+        let map = token(
+            "{a: 1, '${{ insert }}': \"${{ fromJSON('{b: 2}') }}\", c: '${{ steps.x.y }}', '${{ insert }}': '${{ steps.z }}'}",
+        );
+        let resolved = map.resolved(&contexts()).unwrap();
+        let keys: Vec<Option<String>> = resolved.entries().iter().map(|(key, _)| key.text()).collect();
+        let named = |name: &str| Some(name.to_owned());
+        assert_eq!(keys, [named("a"), named("b"), named("c"), None]);
+        let wrong = token("{main: 1, '${{ github.ref_name }}': 2}").value(&contexts()).unwrap_err();
+        assert_eq!(wrong.to_string(), "the key `main` is there twice, without regard to case");
+        let wrong = token("{'${{ insert }}': '${{ github.ref_name }}'}").resolved(&contexts()).unwrap_err();
+        assert_eq!(wrong.to_string(), "`insert` is given a text: a mapping is expected");
     }
 }

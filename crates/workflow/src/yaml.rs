@@ -248,6 +248,9 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Yaml, Str
     let number = || number::yaml(text).map(|number| Yaml::Number(number, text.to_owned()));
     let Some(tag) = tag else {
         return Ok(match style {
+            ScalarStyle::Plain if number::is_too_large(text) => {
+                return Err(format!("`{text}` is a number of more than 32 bits: a text needs quotes"));
+            }
             ScalarStyle::Plain => plain().unwrap_or_else(|| Yaml::Text(text.to_owned())),
             _ => Yaml::Text(text.to_owned()),
         });
@@ -350,8 +353,15 @@ mod tests {
             ("!!timestamp 2022-10-26", "the tag `!!timestamp` is not known"),
             ("!mine x", "the tag `!mine` is not known"),
             ("!!int '1'", "`1` is quoted, and has the tag `int`"),
+            ("0xfffffffff", "`0xfffffffff` is a number of more than 32 bits"),
+            ("0o77777777777777", "`0o77777777777777` is a number of more than 32 bits"),
+            ("!!int 0xfffffffff", "`0xfffffffff` is not a value of the type int"),
         ] {
             assert!(read(text).unwrap_err().text.contains(part), "{text}: {:?}", read(text));
+        }
+        assert_eq!(read("0xffffffff").unwrap().value, Yaml::Number(-1.0, "0xffffffff".to_owned()));
+        for text in ["'0xfffffffff'", "!!str 0xfffffffff", "0xfffffffffg"] {
+            assert!(matches!(read(text).unwrap().value, Yaml::Text(_)), "{text}");
         }
         assert_eq!(read("!!str 'x'").unwrap().value, Yaml::Text("x".to_owned()));
     }

@@ -93,7 +93,8 @@ impl Job {
     fn executes_no_step(self, reason: &str) {
         let ended = self.run().ended_with(20, "job_refused");
         let sentence = format!("ecsrunner refuses this job: {reason}");
-        assert!(ended.lines.iter().any(|line| line.starts_with(&sentence)), "{:#?}", ended.lines);
+        let command = format!("::error::{sentence}");
+        assert!(ended.lines.iter().any(|line| line.starts_with(&command)), "{:#?}", ended.lines);
         assert!(!ended.path("runner/always-step-ran").exists(), "a step ran: {:#?}", ended.lines);
         let summary = fs::read_to_string(ended.path("summary")).unwrap();
         assert!(

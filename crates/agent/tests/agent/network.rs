@@ -175,7 +175,7 @@ fn what_stays_on_a_bridge_is_let_through_as_before() {
     }
     let on = "/proc/sys/net/bridge/bridge-nf-call-iptables";
     if !Path::new(on).exists() {
-        eprintln!("skipped: this machine has no module br_netfilter");
+        skip("this machine has no module br_netfilter");
         return;
     }
     let rule =

@@ -66,7 +66,7 @@ pub(crate) struct DemoOptions {
     pub(crate) secret: Vec<SecretArgument>,
     /// Configuration variable (repeatable)
     #[arg(long, value_name = "NAME=VALUE", requires = "workflow")]
-    pub(crate) var: Vec<Pair>,
+    pub(crate) var: Vec<VariableArgument>,
     /// Class that serves jobs with this label (repeatable)
     #[arg(long, value_name = "LABEL=CLASS", requires = "workflow")]
     pub(crate) label: Vec<Pair>,
@@ -131,6 +131,21 @@ impl FromStr for ChangedFile {
     }
 }
 
+impl DemoOptions {
+    /// Returns the first option that is given twice for the same name, without regard to case.
+    pub(crate) fn repeated(&self) -> Option<String> {
+        let named = [
+            ("--secret", self.secret.iter().map(|one| one.name.as_str()).collect::<Vec<_>>()),
+            ("--var", self.var.iter().map(|one| one.name.as_str()).collect()),
+            ("--label", self.label.iter().map(|one| one.name.as_str()).collect()),
+        ];
+        named.into_iter().find_map(|(flag, names)| {
+            let is_there = |at: usize| names[..at].iter().any(|name| name.eq_ignore_ascii_case(names[at]));
+            (0..names.len()).find(|at| is_there(*at)).map(|at| format!("`{flag} {}`", names[at]))
+        })
+    }
+}
+
 /// A name and a value.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Pair {
@@ -149,6 +164,36 @@ impl FromStr for Pair {
             _ => Err(format!("`{text}` is not NAME=VALUE")),
         }
     }
+}
+
+/// A configuration variable of a workflow.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct VariableArgument {
+    pub(crate) name: String,
+    pub(crate) value: String,
+}
+
+impl FromStr for VariableArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Pair { name, value } = text.parse()?;
+        Ok(Self { name: name_of("configuration variable", &name)?, value })
+    }
+}
+
+/// Checks the name of a secret or a configuration variable, and returns it as GitHub shows it.
+/// (docs.github.com, "Naming your secrets" and "Naming conventions for configuration variables")
+fn name_of(what: &str, name: &str) -> Result<String, String> {
+    let begins_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let is_name = begins_well && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let upper = name.to_ascii_uppercase();
+    if !is_name || upper.starts_with("GITHUB_") {
+        return Err(format!(
+            "`{name}` is not the name of a {what}: letters, digits and `_`, not beginning with a digit or `GITHUB_`, are expected"
+        ));
+    }
+    Ok(upper)
 }
 
 /// A secret of a workflow, which is never printed.
@@ -175,14 +220,7 @@ impl FromStr for SecretArgument {
                 (text, value.map_err(|_| format!("the environment variable `{text}` is not set"))?)
             }
         };
-        let begins_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-        let is_name = begins_well && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        if !is_name || name.to_ascii_uppercase().starts_with("GITHUB_") {
-            return Err(format!(
-                "`{name}` is not the name of a secret: letters, digits and `_`, not beginning with `GITHUB_`, are expected"
-            ));
-        }
-        Ok(Self { name: name.to_ascii_uppercase(), value: value.into() })
+        Ok(Self { name: name_of("secret", name)?, value: value.into() })
     }
 }
 
@@ -237,6 +275,35 @@ mod tests {
         assert_eq!((secret.name.as_str(), format!("{secret:?}").as_str()), ("TOKEN", "secret TOKEN"));
         for text in ["=x", "1a=x", "a-b=x", "GITHUB_TOKEN=x", "A_VARIABLE_THAT_IS_NOT_SET"] {
             assert!(text.parse::<SecretArgument>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_variable_has_a_name_that_github_allows() {
+        let variable: VariableArgument = "region=eu=1".parse().unwrap();
+        assert_eq!((variable.name.as_str(), variable.value.as_str()), ("REGION", "eu=1"));
+        for text in ["=x", "1a=x", "a-b=x", "GitHub_A=x", "A"] {
+            assert!(text.parse::<VariableArgument>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_given_once() {
+        use clap::Parser as _;
+
+        #[derive(clap::Parser)]
+        struct Demo {
+            #[command(flatten)]
+            options: DemoOptions,
+        }
+        let repeated = |arguments: &[&str]| {
+            let given = ["demo", "--workflow", "ci.yml"].iter().chain(arguments);
+            Demo::try_parse_from(given).unwrap().options.repeated()
+        };
+        for flag in ["--secret", "--var", "--label"] {
+            assert_eq!(repeated(&[flag, "A=1", flag, "B=1"]), None);
+            let twice = repeated(&[flag, "A=1", flag, "B=1", flag, "a=2"]).unwrap();
+            assert!(twice.eq_ignore_ascii_case(&format!("`{flag} a`")), "{twice}");
         }
     }
 }

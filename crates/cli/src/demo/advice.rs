@@ -38,6 +38,12 @@ fn of_event(message: &str) -> Option<String> {
             flags => format!("use {}", flags.join(" or ")),
         });
     }
+    if about.contains(" of the branch `") && why.starts_with("its `tags") {
+        return Some("use `--tag NAME`: it runs on tags only".to_owned());
+    }
+    if about.contains(" of the tag `") && why.starts_with("its `branches") {
+        return Some("use `--branch NAME` in place of `--tag`: it runs on branches only".to_owned());
+    }
     [
         (" of the activity `", "use `--payload FILE` with another `action`"),
         (" of the tag `", "use another `--tag`"),
@@ -93,6 +99,22 @@ mod tests {
             (
                 "ci.yml:1:1: the event `push` of the branch `x` does not start this workflow: its `branches` has main",
                 "use another `--branch`, or another `--base` for a pull request",
+            ),
+            (
+                "ci.yml:1:1: the event `push` of the branch `x` does not start this workflow: its `tags` has v*",
+                "use `--tag NAME`: it runs on tags only",
+            ),
+            (
+                "ci.yml:1:1: the event `push` of the tag `v1` does not start this workflow: its `branches-ignore` has x",
+                "use `--branch NAME` in place of `--tag`: it runs on branches only",
+            ),
+            (
+                "ci.yml:1:1: the event `push` of the tag `v1` does not start this workflow: its `tags` has v2",
+                "use another `--tag`",
+            ),
+            (
+                "ci.yml:1:1: the action.yml of `./a`: the key `runs.post-if` is not supported by the stand-in; the official runner executes it (`--runner-dir DIR`)",
+                "use `--runner-dir DIR` to execute the steps with the official runner, unpacked in DIR: the stand-in runner executes simple steps only",
             ),
             (
                 "ci.yml:1:1: the input `a` is given, but the event is `push`: only `workflow_dispatch` has inputs",

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, anyhow};
-use ecsrunner_demo::workflow::{self, Files, local_uses};
+use ecsrunner_demo::workflow::{self, Files, local_uses, scripts_of};
 
 use super::repository;
 
@@ -43,9 +43,18 @@ pub(super) fn used_by(root: &Path, text: &str) -> anyhow::Result<Files> {
             files.insert(path, text);
         } else if at.is_dir() {
             add_action(root, &path, &mut files)?;
-            for name in ["action.yml", "action.yaml"] {
-                let text = files.get(&below(&path, name));
-                open.extend(text.into_iter().flat_map(|text| local_uses(text)));
+            let texts: Vec<String> = ["action.yml", "action.yaml"]
+                .into_iter()
+                .filter_map(|name| files.get(&below(&path, name)).cloned())
+                .collect();
+            for text in texts {
+                open.extend(local_uses(&text));
+                // A script may be outside of the action's folder.
+                for script in scripts_of(&path, &text) {
+                    if !files.contains_key(&script) && root.join(&script).is_file() {
+                        add_file(root, script, &mut files)?;
+                    }
+                }
             }
         }
     }
@@ -105,6 +114,23 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+
+    #[test]
+    fn a_script_outside_of_its_actions_folder_comes_along() {
+        let root = tempfile::tempdir().unwrap();
+        for (path, text) in [
+            ("act/action.yml", "runs: {using: node20, main: ../dist/i.js, post: ./p.js}"),
+            ("act/p.js", ""),
+            ("dist/i.js", ""),
+            ("dist/other.js", ""),
+        ] {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let files = used_by(root.path(), "uses: ./act/../act").unwrap();
+        assert_eq!(files.into_keys().collect::<Vec<_>>(), ["act/action.yml", "act/p.js", "dist/i.js"]);
+    }
 
     #[test]
     fn an_action_at_the_top_of_a_repository_comes_without_what_git_ignores() {

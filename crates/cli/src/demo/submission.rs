@@ -82,6 +82,12 @@ impl Submission {
         })))
     }
 
+    /// Whether the event says that its repository is public.
+    pub(super) fn is_of_a_public_repository(&self) -> bool {
+        let Self::Workflow(workflow) = self else { return false };
+        workflow.payload.get("repository").is_some_and(|repository| repository["private"] == false)
+    }
+
     /// Makes the Git directory from which jobs check out the repository, if they can.
     pub(super) fn checkout(&self, options: &DemoOptions, into: &Path) -> Result<Option<Checkout>, Failure> {
         let Self::Workflow(workflow) = self else { return Ok(None) };
@@ -193,7 +199,7 @@ impl Workflow {
             "tag": options.tag,
             "changes": changes,
             "inputs": pairs(&options.input),
-            "vars": pairs(&options.var),
+            "vars": options.var.iter().map(|var| (&var.name, &var.value)).collect::<Vec<_>>(),
             "secrets": secrets,
         }))
     }

@@ -66,6 +66,45 @@ fn each_refusal_of_a_workflow_says_what_would_help() {
 }
 
 #[test]
+fn every_event_and_payload_is_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let demo = |event: &str, payload: &str| {
+        let on = if event == "workflow_run" { "{workflow_run: {workflows: [Build]}}" } else { event };
+        let text = format!("on: {on}\njobs: {{a: {{runs-on: self-hosted, steps: [{{run: 'true'}}]}}}}\n");
+        fs::write(dir.path().join("ci.yml"), text).unwrap();
+        fs::write(dir.path().join("payload.json"), payload).unwrap();
+        let mut command = ecsrunner(dir.path());
+        command.args(["demo", "--workflow", "ci.yml", "--event", event, "--payload", "payload.json"]);
+        told(&command.output().unwrap(), dir.path())
+    };
+    for (event, payload) in [
+        ("workflow_run", "{}"),
+        ("deployment", "{}"),
+        ("pull_request", r#"{"pull_request": {"head": {"repo": null}}}"#),
+        ("pull_request", r#"{"pull_request": {"head": {"repo": {"full_name": "mallory/app"}}}}"#),
+    ] {
+        let told = demo(event, payload);
+        assert!(told.starts_with("exit code 0\n"), "{event}, {payload}: {told}");
+    }
+    let told = demo("push", r#"{"repository": {"private": false}}"#);
+    if nix::unistd::geteuid().is_root() {
+        assert!(told.starts_with("exit code 0\n"), "{told}");
+    } else {
+        assert!(told.starts_with("exit code 2\n") && told.contains("hint: run the demo as root"), "{told}");
+    }
+}
+
+#[test]
+fn a_name_that_is_given_twice_is_wrong_usage() {
+    insta::assert_snapshot!(run(&["demo", "--workflow", "ci.yml", "--var", "A=1", "--var", "a=2"]), @"
+    exit code 2
+    --- stdout
+    --- stderr
+    error: `--var A` is given twice, without regard to case
+    ");
+}
+
+#[test]
 fn quiet_prints_the_result_only() {
     let dir = tempfile::tempdir().unwrap();
     let output = ecsrunner(dir.path()).args(["demo", "--quiet", "--jobs", "1"]).output().unwrap();

@@ -143,25 +143,34 @@ impl State {
                         json!({"tag_name": tag, "name": tag, "draft": false, "prerelease": false});
                 }
             }
-            "workflow_run" => event["workflow_run"] = followed_run(run),
+            "workflow_run" => event["workflow_run"] = self.followed_run(run),
             _ => {}
         }
         merge(&mut event, &run.event.payload);
         event
     }
-}
 
-/// Returns the run that a run of `workflow_run` follows.
-fn followed_run(run: &Run) -> Value {
-    let has_ended = run.event.activity.as_deref().is_none_or(|activity| activity == "completed");
-    json!({
-        "name": run.event.source,
-        "event": "push",
-        "status": if has_ended { "completed" } else { "in_progress" },
-        "conclusion": has_ended.then_some("success"),
-        "head_branch": run.head_branch,
-        "head_sha": run.head_sha,
-    })
+    /// Returns the run that a run of `workflow_run` follows. The fake has no such run: its id is made up.
+    fn followed_run(&self, run: &Run) -> Value {
+        let has_ended = run.event.activity.as_deref().is_none_or(|activity| activity == "completed");
+        let repository = |name| self.repositories.get(name).map(|record| self.repository_json(record));
+        let name = run.event.source.as_deref().unwrap_or_default();
+        json!({
+            "id": account_id(name),
+            "name": run.event.source,
+            "event": "push",
+            "status": if has_ended { "completed" } else { "in_progress" },
+            "conclusion": has_ended.then_some("success"),
+            "run_attempt": 1,
+            "run_number": 1,
+            "head_branch": run.head_branch,
+            "head_sha": run.head_sha,
+            "head_commit": run.commit.json(&run.head_sha),
+            "pull_requests": [],
+            "repository": repository(&run.repository),
+            "head_repository": repository(&run.head_repository),
+        })
+    }
 }
 
 /// Adds fields to an object. An object in both has the fields of both; of all else the added value is kept.

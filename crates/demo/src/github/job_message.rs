@@ -6,9 +6,9 @@ mod steps;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ecsrunner_core::id::JobId;
-use ecsrunner_workflow::all_permissions;
 use ecsrunner_workflow::expression::Value as Context;
 use ecsrunner_workflow::run::{JOB_TOKEN, Ready};
+use ecsrunner_workflow::{DEFAULT_PERMISSIONS, all_permissions};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
@@ -21,8 +21,6 @@ use crate::workflow::{Executor, parts_of_other};
 use ecsrunner_world::random::Random;
 
 const NO_GUID: &str = "00000000-0000-0000-0000-000000000000";
-/// The permissions of a job's token where the workflow names none.
-const DEFAULT_PERMISSIONS: [(&str, &str); 2] = [("contents", "read"), ("packages", "read")];
 /// The permission that each token has, and that no workflow names.
 const METADATA: (&str, &str) = ("metadata", "read");
 
@@ -76,7 +74,7 @@ impl State {
             }
             Definition::Workflow { ready, executor: Executor::StandIn, put_files } => {
                 let github = Context::from(&self.github_context(job, run));
-                let ready = stand_in::resolved(ready, &github, &github_token);
+                let ready = stand_in::resolved(ready, &github);
                 fill(&mut message, &ready, put_files.as_deref(), &github_token, job, run);
             }
         }

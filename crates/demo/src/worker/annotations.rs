@@ -31,11 +31,16 @@ pub(super) enum Command {
     AddMask(String),
     /// Reads no commands until this token comes as one.
     Stop(String),
+    /// Tells later scripts of the same action a value. The name is empty if the line has none.
+    SaveState {
+        name: String,
+        value: String,
+    },
 }
 
 /// The commands that are read.
-const NAMES: [&str; 8] =
-    ["error", "warning", "notice", "group", "endgroup", "debug", "add-mask", "stop-commands"];
+const NAMES: [&str; 9] =
+    ["error", "warning", "notice", "group", "endgroup", "debug", "add-mask", "stop-commands", "save-state"];
 
 /// What a command, or a failure, reports.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -88,6 +93,11 @@ impl Command {
             "debug" => return Some(Self::Debug),
             "add-mask" => return Some(Self::AddMask(unescaped(data))),
             "stop-commands" => return Some(Self::Stop(unescaped(data))),
+            "save-state" => {
+                let name = properties.trim().split(',').find_map(|property| property.strip_prefix("name="));
+                let name = unescaped(&name.unwrap_or_default().replace("%3A", ":").replace("%2C", ","));
+                return Some(Self::SaveState { name, value: unescaped(data) });
+            }
             _ => return None,
         };
         let mut report = Report { level: Some(level), message: unescaped(data), ..Report::default() };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -49,17 +49,20 @@ pub(super) struct Folders {
 }
 
 impl Folders {
-    pub(super) fn create(order: &Order) -> io::Result<Self> {
-        let work = std::env::current_dir()?.join(&order.work_folder);
-        let repository = order.github("repository");
+    /// Returns the folders of a job of a repository, without creating them.
+    pub(super) fn of(work_folder: &Path, repository: &str) -> io::Result<Self> {
+        let work = std::env::current_dir()?.join(work_folder);
         let name = repository.rsplit('/').next().unwrap_or_default();
-        let folders =
-            Self { workspace: work.join(name).join(name), temp: work.join("_temp"), work: work.clone() };
+        Ok(Self { workspace: work.join(name).join(name), temp: work.join("_temp"), work })
+    }
+
+    pub(super) fn create(order: &Order) -> io::Result<Self> {
+        let folders = Self::of(&order.work_folder, &order.github("repository"))?;
         for folder in [&folders.workspace, &folders.temp, &folders.temp.join("_runner_file_commands")] {
             fs::create_dir_all(folder)?;
         }
         // The official runner also has its diagnostics beside its work folder.
-        fs::create_dir_all(work.with_file_name("_diag"))?;
+        fs::create_dir_all(folders.work.with_file_name("_diag"))?;
         Ok(folders)
     }
 

@@ -1,8 +1,8 @@
 //! The files by which a step changes the environment of later steps, `GITHUB_ENV` and
 //! `GITHUB_PATH`, and gives its outputs, `GITHUB_OUTPUT`.
 //!
-//! What a step wrote to `GITHUB_STEP_SUMMARY` is a summary of its own. `GITHUB_STATE` exists so that steps can write to
-//! it. Nothing reads it.
+//! What a step wrote to `GITHUB_STEP_SUMMARY` is a summary of its own. What an action wrote to `GITHUB_STATE` is for its
+//! later scripts.
 
 use std::fs;
 use std::io;
@@ -30,6 +30,8 @@ pub(super) struct Asked {
     pub paths: Vec<String>,
     /// The step's outputs.
     pub outputs: Vec<(String, String)>,
+    /// What later scripts of the same action are told.
+    pub states: Vec<(String, String)>,
 }
 
 impl FileCommands {
@@ -77,7 +79,9 @@ impl FileCommands {
             |name: &str| fs::read_to_string(self.path(name)).map_err(|error| format!("{name}: {error}"));
         let paths = text("GITHUB_PATH")?.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
         let variables = pairs("GITHUB_ENV", &text("GITHUB_ENV")?)?;
-        Ok(Asked { variables, paths, outputs: pairs("GITHUB_OUTPUT", &text("GITHUB_OUTPUT")?)? })
+        let outputs = pairs("GITHUB_OUTPUT", &text("GITHUB_OUTPUT")?)?;
+        let states = pairs("GITHUB_STATE", &text("GITHUB_STATE")?)?;
+        Ok(Asked { variables, paths, outputs, states })
     }
 }
 

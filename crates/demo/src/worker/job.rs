@@ -55,6 +55,10 @@ pub(super) struct JobRun {
     pub(super) variables: BTreeMap<String, String>,
     /// The outputs of steps: the step's name, the output's, and its value.
     pub(super) outputs: Vec<(String, String, String)>,
+    /// What actions tell their later scripts: the step's name, the value's, and the value.
+    pub(super) states: Vec<(String, String, String)>,
+    /// The step whose action is executed, also by its `pre:` or `post:`.
+    pub(super) action: Option<String>,
     /// The name of the step that is executed, if it is one of the workflow.
     pub(super) step: Option<String>,
     /// The token that ends the stop of commands in the current step, if they are stopped.
@@ -73,12 +77,15 @@ pub(super) struct JobRun {
 impl JobRun {
     pub(super) fn new(order: Order, (sender, events): (Sender<Event>, Receiver<Event>)) -> Self {
         let results = order.variables.get("system.github.results_endpoint").cloned();
-        let log = Log::new(order.client.clone(), results);
+        let mut log = Log::new(order.client.clone(), results);
+        order.secrets.iter().for_each(|secret| log.mask(secret.trim()));
         let scale = std::env::var(SCALE_VARIABLE).ok();
         Self {
             order,
             variables: BTreeMap::new(),
             outputs: Vec::new(),
+            states: Vec::new(),
+            action: None,
             step: None,
             stop_token: None,
             failed: false,
@@ -137,8 +144,24 @@ impl JobRun {
             Some(Command::Stop(token)) => self.error(&format!(
                 "stop-commands has the token \"{token}\": expected a text that is no command, such as a random one"
             )),
+            Some(Command::SaveState { name, .. }) if name.is_empty() => {
+                self.error("save-state has no name: write `::save-state name=NAME::VALUE`");
+            }
+            Some(Command::SaveState { name, value }) => self.save_state(vec![(name, value)]),
             None => self.write(line),
         }
+    }
+
+    /// Keeps what an action tells its later scripts.
+    pub(super) fn save_state(&mut self, states: Vec<(String, String)>) {
+        if let Some(action) = &self.action {
+            self.states.extend(states.into_iter().map(|(name, value)| (action.clone(), name, value)));
+        }
+    }
+
+    /// Reports a warning of the current step.
+    pub(super) fn warn(&mut self, message: &str) {
+        self.report_of_step(Report::warning(message));
     }
 
     /// Reports an error of the current step.

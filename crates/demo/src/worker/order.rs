@@ -1,14 +1,22 @@
 //! The parts of the job message that the stand-in uses.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ecsrunner_workflow::expression::{Contexts, Value as Context, evaluate};
+use ecsrunner_workflow::{Position, Token};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::containers::Containers;
+use super::environment::Folders;
 use crate::runner_client::JobClient;
+use crate::workflow::stand_in::{ADDED, unknown_to_stand_in};
+
+/// The variable that holds the job's token.
+const TOKEN: &str = "system.github.token";
+/// The type of the key `${{ insert }}` among a message's tokens.
+const INSERT: u64 = 4;
 
 /// The job as the worker gets it.
 pub(super) struct Order {
@@ -18,6 +26,8 @@ pub(super) struct Order {
     pub(super) name: String,
     pub(super) github: Map<String, Value>,
     pub(super) variables: BTreeMap<String, String>,
+    /// The values that no log shows.
+    pub(super) secrets: Vec<String>,
     /// The job's environment. `Err` names an expression that cannot be evaluated.
     pub(super) env: Result<Vec<(String, String)>, Unevaluated>,
     /// The job's outputs by name.
@@ -82,12 +92,17 @@ struct Raw {
 impl Order {
     pub(super) fn read(line: &str) -> Option<Self> {
         let Raw { message, work_folder, runner_name } = serde_json::from_str(line).ok()?;
-        let variables = message["variables"].as_object()?.iter();
-        let variables = variables
-            .filter_map(|(name, variable)| Some((name.clone(), variable["value"].as_str()?.to_owned())));
+        let variables = message["variables"].as_object()?;
+        let value = |variable: &Value| variable["value"].as_str().map(str::to_owned);
+        let secrets = variables.values().filter(|variable| variable["isSecret"] == true).filter_map(value);
+        let secrets: Vec<String> = secrets.collect();
+        let variables: BTreeMap<String, String> =
+            variables.iter().filter_map(|(name, variable)| Some((name.clone(), value(variable)?))).collect();
         let Value::Object(github) = context(&message["contextData"]["github"]) else { return None };
         let environments = message["environmentVariables"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let contexts = contexts(&message["contextData"]);
+        let repository = github.get("repository").and_then(Value::as_str).unwrap_or_default();
+        let folders = Folders::of(&work_folder, repository).ok()?;
+        let contexts = contexts(&message["contextData"], &added(&folders, variables.get(TOKEN)));
         let env = environments.iter().map(|token| mapping(token, &contexts)).collect::<Result<Vec<_>, _>>();
         Some(Self {
             client: JobClient::of(&message)?,
@@ -95,7 +110,8 @@ impl Order {
             work_folder,
             name: message["jobDisplayName"].as_str()?.to_owned(),
             github,
-            variables: variables.collect(),
+            variables,
+            secrets,
             env: env.map(|all| all.into_iter().flatten().collect()),
             outputs: outputs(&message["jobOutputs"]),
             containers: Containers::read(&message, &contexts),
@@ -111,6 +127,20 @@ impl Order {
             None => self.contexts.clone(),
         };
         self.steps.iter().filter_map(|step| StepOrder::read(step, &contexts)).collect()
+    }
+
+    /// Evaluates a text with expressions, such as the default of an action's input.
+    ///
+    /// # Errors
+    ///
+    /// Names an expression that uses something which the stand-in does not have, or that has no value.
+    pub(super) fn evaluate(&self, text: &str) -> Result<String, Unevaluated> {
+        let unevaluated = |_| Unevaluated(text.to_owned());
+        let token = Token::of_template(text, Position::START).map_err(unevaluated)?;
+        if token.expressions().iter().any(|(expression, _)| unknown_to_stand_in(expression).is_some()) {
+            return Err(Unevaluated(text.to_owned()));
+        }
+        token.value(&self.contexts).map(|value| value.text()).map_err(unevaluated)
     }
 
     /// Returns a value of the context `github` as text.
@@ -201,10 +231,26 @@ fn context(value: &Value) -> Value {
     }
 }
 
+/// Returns what the stand-in adds to the context `github`.
+fn added(folders: &Folders, token: Option<&String>) -> [(&'static str, String); ADDED.len()] {
+    let shown = |path: &Path| path.display().to_string();
+    ADDED.map(|name| match name {
+        "event_path" => (name, shown(&folders.event_file())),
+        "workspace" => (name, shown(&folders.workspace)),
+        _ => (name, token.cloned().unwrap_or_default()),
+    })
+}
+
 /// Returns what expressions of the message can refer to.
-fn contexts(data: &Value) -> Contexts {
+fn contexts(data: &Value, added: &[(&str, String)]) -> Contexts {
     let entries = data.as_object().into_iter().flatten();
-    entries.fold(Contexts::default(), |all, (name, value)| all.with(name, Context::from(&context(value))))
+    entries.fold(Contexts::default(), |all, (name, value)| {
+        let mut value = Context::from(&context(value));
+        if name == "github" {
+            added.iter().for_each(|(name, text)| value.set(name, text.as_str().into()));
+        }
+        all.with(name, value)
+    })
 }
 
 /// Returns a token's text, or `None` for null.
@@ -223,10 +269,25 @@ pub(super) fn literal(token: &Value, contexts: &Contexts) -> Result<Option<Strin
 }
 
 pub(super) fn mapping(token: &Value, contexts: &Contexts) -> Result<Vec<(String, String)>, Unevaluated> {
-    let pairs = token["map"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let pairs = pairs.iter().map(|pair| {
-        let name = literal(&pair["Key"], contexts)?.unwrap_or_default();
-        Ok((name, literal(&pair["Value"], contexts)?.unwrap_or_default()))
-    });
-    pairs.collect()
+    let mut pairs = Vec::new();
+    for pair in token["map"].as_array().into_iter().flatten() {
+        if pair["Key"]["type"] == INSERT {
+            pairs.extend(inserted(&pair["Value"], contexts)?);
+        } else {
+            let name = literal(&pair["Key"], contexts)?.unwrap_or_default();
+            pairs.push((name, literal(&pair["Value"], contexts)?.unwrap_or_default()));
+        }
+    }
+    Ok(pairs)
+}
+
+/// Returns the entries of the mapping that the key `${{ insert }}` has.
+fn inserted(token: &Value, contexts: &Contexts) -> Result<Vec<(String, String)>, Unevaluated> {
+    let Some(expression) = token["expr"].as_str() else { return mapping(token, contexts) };
+    match evaluate(expression, contexts) {
+        Ok(Context::Map(entries)) => {
+            Ok(entries.into_iter().map(|(name, value)| (name, value.text())).collect())
+        }
+        Ok(_) | Err(_) => Err(Unevaluated(expression.to_owned())),
+    }
 }

@@ -1,6 +1,6 @@
 //! The report of a job's end, with its outputs and steps.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::protocol::Conclusion;
 
@@ -12,8 +12,8 @@ use super::{Control, Outcome};
 const REPORTS: u32 = 25;
 
 impl JobRun {
-    /// Reports the job's end, with retries.
-    pub(super) fn report(&mut self) -> Outcome {
+    /// Reports the job's end with its outputs, with retries.
+    pub(super) fn report(&mut self, job_outputs: Value) -> Outcome {
         let outcome = match (self.interruption, self.failed) {
             // At GitHub, a shutdown is a failure, although the listener's line says `Canceled`.
             (Some(Control::Shutdown), _) => Outcome::Failed,
@@ -30,7 +30,7 @@ impl JobRun {
             self.records.iter().enumerate().map(|(index, step)| step.result(index + 1)).collect();
         let report = json!({
             "conclusion": conclusion.posted(),
-            "outputs": self.job_outputs(),
+            "outputs": job_outputs,
             "stepResults": steps,
             "annotations": [],
             "telemetry": [],
@@ -46,17 +46,22 @@ impl JobRun {
         Outcome::Failed
     }
 
-    /// Returns the job's outputs in the form of the report. Leaves out those with a masked value, as the official runner.
-    fn job_outputs(&self) -> Value {
-        let outputs = self.order.outputs.iter().filter_map(|(name, output)| {
+    /// Returns the job's outputs in the form of the report. As the official runner, it leaves out empty ones, and with a
+    /// warning those that have a secret in them. (actions/runner, `src/Runner.Worker/JobExtension.cs`)
+    pub(super) fn job_outputs(&mut self) -> Value {
+        let mut outputs = Map::new();
+        for (name, output) in self.order.outputs.clone() {
             let value = match output {
-                Output::Text(text) => text.clone(),
-                Output::OfStep { step, name } => self.output(step, name),
+                Output::Text(text) => text,
+                Output::OfStep { step, name } => self.output(&step, &name),
             };
-            let is_masked = self.log.masked(&value) != value;
-            (!is_masked).then(|| (name.clone(), json!({"value": value, "isSecret": false})))
-        });
-        Value::Object(outputs.collect())
+            if self.log.masked(&value) != value {
+                self.warn(&format!("Skip output '{name}' since it may contain secret."));
+            } else if !value.is_empty() {
+                outputs.insert(name, json!({"value": value, "isSecret": false}));
+            }
+        }
+        Value::Object(outputs)
     }
 
     fn output(&self, step: &str, name: &str) -> String {

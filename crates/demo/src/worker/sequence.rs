@@ -55,9 +55,10 @@ impl JobRun {
         }
         self.begin("Complete job");
         process::kill_orphans(&tracking_id);
+        let outputs = self.job_outputs();
         self.end(Conclusion::Success);
         self.log.end_job();
-        self.report()
+        self.report(outputs)
     }
 
     fn set_up(&mut self, steps: &[StepOrder], tracking_id: &str) -> Result<Folders, String> {
@@ -247,16 +248,43 @@ impl JobRun {
                 return true;
             }
         };
+        let inputs = match self.with_defaults(inputs, ready) {
+            Ok(inputs) => inputs,
+            Err(error) => {
+                self.fail(&error);
+                self.end(Conclusion::Failure);
+                return true;
+            }
+        };
+        self.action = Some(step.key.clone());
         let mut command = Command::new("node");
         command.arg(ready.folder.join(script)).current_dir(&folders.workspace);
         let mut env = env;
-        for (name, value) in ready.action.inputs.iter().chain(&inputs) {
-            env.push((format!("INPUT_{}", name.replace(' ', "_").to_uppercase()), value.clone()));
+        for (name, value) in inputs {
+            env.push((format!("INPUT_{}", name.replace(' ', "_").to_uppercase()), value));
         }
+        let states = self.states.iter().filter(|(action, ..)| *action == step.key);
+        env.extend(states.map(|(_, name, value)| (format!("STATE_{name}"), value.clone())));
         env.push(("GITHUB_ACTION_PATH".to_owned(), ready.folder.display().to_string()));
         let manner = if prefix.is_empty() { Manner::of(step.condition) } else { Manner::UnlessCancelled };
         self.run_step(folders, command, &env, manner, step.continue_on_error);
         true
+    }
+
+    /// Adds the defaults of an action's inputs to those that are given.
+    fn with_defaults(
+        &self,
+        mut inputs: Vec<(String, String)>,
+        ready: &Ready,
+    ) -> Result<Vec<(String, String)>, String> {
+        for (name, default) in &ready.action.inputs {
+            if !inputs.iter().any(|(given, _)| given.eq_ignore_ascii_case(name)) {
+                let value = self.order.evaluate(default);
+                let value = value.map_err(|error| format!("the default of the input `{name}`: {error}"))?;
+                inputs.push((name.clone(), value));
+            }
+        }
+        Ok(inputs)
     }
 
     /// Runs the process of the current step, and ends the step.
@@ -277,6 +305,8 @@ impl JobRun {
         };
         command.env_clear().envs(&self.variables).envs(files.variables());
         command.envs(env.iter().map(|(name, value)| (name, value)));
+        let program = command.get_program().to_string_lossy().into_owned();
+        let folder = command.get_current_dir().unwrap_or(&folders.workspace).display().to_string();
         let ended = self.run_process(command, manner, |run, line| run.take_line(line));
         // However the step ended.
         match (files.summary(), self.records.last()) {
@@ -284,7 +314,10 @@ impl JobRun {
             (Err(message), _) => self.error(&message),
             (Ok(_), _) => {}
         }
-        let conclusion = match self.outcome(&ended, &files) {
+        let not_started = |error: std::io::Error| {
+            format!("the process `{program}` could not be started in the directory `{folder}`: {error}")
+        };
+        let conclusion = match self.outcome(ended, &files, not_started) {
             Err(message) => {
                 self.error(&message);
                 self.failed |= !continue_on_error;
@@ -297,9 +330,14 @@ impl JobRun {
 
     /// Returns how a step ended, and applies its changes of the environment. The error says
     /// why it failed.
-    fn outcome(&mut self, ended: &Ended, files: &FileCommands) -> Result<Conclusion, String> {
+    fn outcome(
+        &mut self,
+        ended: Ended,
+        files: &FileCommands,
+        not_started: impl FnOnce(std::io::Error) -> String,
+    ) -> Result<Conclusion, String> {
         match ended {
-            Ended::NotStarted(error) => Err(format!("the process could not be started: {error}")),
+            Ended::NotStarted(error) => Err(not_started(error)),
             Ended::Interrupted => {
                 self.error("The operation was canceled.");
                 Ok(Conclusion::Cancelled)
@@ -307,6 +345,7 @@ impl JobRun {
             Ended::Exited(status) => {
                 let asked = files.read()?;
                 self.variables.extend(asked.variables);
+                self.save_state(asked.states);
                 if let Some(step) = &self.step {
                     self.outputs
                         .extend(asked.outputs.into_iter().map(|(name, value)| (step.clone(), name, value)));
@@ -358,6 +397,7 @@ impl JobRun {
         };
         self.records.push(record);
         self.stop_token = None;
+        self.action = None;
         self.log.update(&self.records);
         self.write(&format!("##[group]{name}"));
         self.write("##[endgroup]");

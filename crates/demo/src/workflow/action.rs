@@ -28,7 +28,8 @@ impl JavaScriptAction {
     ///
     /// Returns every reason why the stand-in cannot execute the action.
     pub(crate) fn read(text: &str) -> Result<Self, Vec<String>> {
-        let root = yaml::read(text).map_err(|error| vec![format!("not valid YAML: {error}")])?;
+        let root = yaml::read(text)
+            .map_err(|error| vec![format!("line {}, column {}: {error}", error.at.line, error.at.column)])?;
         let nothing = Node { at: ecsrunner_workflow::Position::START, value: Yaml::Null };
         let runs = root.get("runs").unwrap_or(&nothing);
         let script = |key: &str| runs.get(key).and_then(Node::text);
@@ -42,7 +43,9 @@ impl JavaScriptAction {
         for (key, _) in runs.entries() {
             let key = key.text().unwrap_or_default();
             if !matches!(key.as_str(), "using" | "pre" | "main" | "post") {
-                problems.push(format!("the key `runs.{key}` is not supported"));
+                problems.push(format!(
+                    "the key `runs.{key}` is not supported by the stand-in; the official runner executes it (`--runner-dir DIR`)"
+                ));
             }
         }
         let main = script("main").unwrap_or_else(|| {

@@ -1,7 +1,7 @@
 //! What the stand-in runner cannot execute, by name. The official runner can.
 
 use ecsrunner_workflow::model::{Body, Reference, Step, StepsJob, Work, Workflow};
-use ecsrunner_workflow::{Content, Position, Problem, Token, contexts_of};
+use ecsrunner_workflow::{Content, Position, Problem, Token, contexts_of, members_of};
 
 use super::actions;
 
@@ -9,6 +9,22 @@ use super::actions;
 const SIMPLE_CONDITIONS: [&str; 4] = ["success()", "failure()", "cancelled()", "always()"];
 /// The contexts that the fake GitHub knows before the job begins. It replaces expressions that use no others.
 const KNOWN: [&str; 6] = ["github", "needs", "inputs", "matrix", "strategy", "vars"];
+/// Members of `github` that the runner adds, and that the stand-in has too.
+pub(crate) const ADDED: [&str; 3] = ["event_path", "token", "workspace"];
+/// Members of `github` that the official runner adds and the stand-in does not have.
+/// (docs.github.com, "Contexts reference"; actions/runner, `src/Runner.Worker/GitHubContext.cs`)
+const MISSING: [&str; 10] = [
+    "action",
+    "action_path",
+    "action_ref",
+    "action_repository",
+    "action_status",
+    "env",
+    "output",
+    "path",
+    "state",
+    "step_summary",
+];
 
 /// A command in a step's output without which a job does something else.
 const COMMAND: &str = "::set-output ";
@@ -101,23 +117,34 @@ fn step_features(step: &Step, add: &mut impl FnMut(Position, &str)) {
 
 /// Whether an expression uses nothing of the context `job` but its services, which the stand-in knows.
 fn asks_for_services(expression: &str) -> bool {
-    let starts_word =
-        |before: &str| !before.ends_with(|c: char| c.is_ascii_alphanumeric() || "_-.".contains(c));
-    let uses = expression.match_indices("job").filter(|(at, _)| starts_word(&expression[..*at]));
-    uses.into_iter().all(|(at, _)| expression[at..].starts_with("job.services."))
+    members_of(expression, "job").iter().all(|member| member.as_deref() == Some("services"))
 }
 
-/// Names the contexts of expressions that only a runner knows.
+/// Whether an expression uses what the stand-in adds to the context `github`, so that the fake cannot replace it.
+pub(crate) fn uses_what_is_added(expression: &str) -> bool {
+    members_of(expression, "github").iter().flatten().any(|member| ADDED.contains(&member.as_str()))
+}
+
+/// Names what an expression uses and only the official runner has. A use of the whole of `github`, and of a member whose
+/// name is computed, may be a use of that.
+pub(crate) fn unknown_to_stand_in(expression: &str) -> Option<String> {
+    let is_known = |name: &str| KNOWN.contains(&name) || (name == "job" && asks_for_services(expression));
+    let contexts = contexts_of(expression).into_iter().filter(|name| !is_known(name));
+    let members = members_of(expression, "github").into_iter().filter_map(|member| match member {
+        None => Some("`github` as a whole".to_owned()),
+        Some(member) => MISSING.contains(&member.as_str()).then(|| format!("`github.{member}`")),
+    });
+    let mut unknown: Vec<String> = contexts.map(|name| format!("`{name}`")).chain(members).collect();
+    unknown.sort();
+    unknown.dedup();
+    (!unknown.is_empty()).then(|| unknown.join(", "))
+}
+
+/// Names what only the official runner knows in the expressions of a key.
 fn expressions(token: &Token, key: &str, add: &mut impl FnMut(Position, &str)) {
     for (expression, at) in token.expressions() {
-        let is_known = |name: &str| KNOWN.contains(&name) || (name == "job" && asks_for_services(expression));
-        let unknown: Vec<String> = contexts_of(expression)
-            .into_iter()
-            .filter(|name| !is_known(name))
-            .map(|name| format!("`{name}`"))
-            .collect();
-        if !unknown.is_empty() {
-            add(at, &format!("an expression of `{key}` uses {}", unknown.join(", ")));
+        if let Some(unknown) = unknown_to_stand_in(expression) {
+            add(at, &format!("an expression of `{key}` uses {unknown}"));
         }
     }
 }

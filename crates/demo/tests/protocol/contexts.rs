@@ -185,11 +185,21 @@ fn other_events_have_what_the_workflow_and_the_tag_say() {
     );
     let on = "{workflow_run: {workflows: [Build, Test], types: [completed]}}";
     let event = github_of("workflow_run", on, &json!({"head_sha": "1".repeat(40)}))["event"].clone();
-    assert_eq!(
-        event["workflow_run"],
-        json!({"name": "Build", "event": "push", "status": "completed", "conclusion": "success",
-            "head_branch": "main", "head_sha": "1".repeat(40)})
-    );
+    let followed = &event["workflow_run"];
+    for (key, value) in [
+        ("name", json!("Build")),
+        ("event", json!("push")),
+        ("status", json!("completed")),
+        ("conclusion", json!("success")),
+        ("head_branch", json!("main")),
+        ("head_sha", json!("1".repeat(40))),
+    ] {
+        assert_eq!(followed[key], value, "{key}");
+    }
+    assert!(followed["id"].is_u64() && followed["head_commit"]["message"].is_string(), "{followed}");
+    for repository in ["repository", "head_repository"] {
+        assert_eq!(followed[repository]["full_name"], "acme/app", "{followed}");
+    }
     let harness = Harness::new();
     let notes = |event: &str, more: Value| {
         let mut new = json!({"repository": "acme/app", "file": "ci.yml", "event": event,

@@ -1,10 +1,8 @@
 //! Checks an expression before the run: its syntax, and the contexts and functions that a key allows.
 
-use github_actions_expressions::call::{self, Call, Function};
-use github_actions_expressions::op::BinExpr;
-use github_actions_expressions::{Error, Expr, SpannedExpr};
-
 use super::named_status;
+use super::tree::{Function, Node, parse};
+use super::value::Value;
 
 /// Which contexts and functions the expressions of a key may use.
 #[derive(Clone, Copy, Debug)]
@@ -30,9 +28,9 @@ pub(crate) fn check(expression: &str, allowed: &Allowed) -> Result<(), String> {
     }
     let replaced = allowed.named_status.then(|| named_status::replaced(expression)).flatten();
     let expression = replaced.as_deref().unwrap_or(expression);
-    let parsed = Expr::parse(expression).map_err(|error| {
+    let parsed = parse(expression).map_err(|error| {
         let hint = hint(expression);
-        format!("the expression `{expression}` cannot be read: {}{hint}", syntax(&error))
+        format!("the expression `{}` cannot be read: {error}{hint}", cut(expression))
     })?;
     let mut wrong = None;
     visit(&parsed, &mut |node| {
@@ -59,47 +57,21 @@ fn hint(expression: &str) -> &'static str {
     if is_sum { "; expressions do not calculate" } else { "" }
 }
 
-/// Returns a function's name as GitHub documents it.
-pub(super) fn function_name(function: Function) -> &'static str {
-    match function {
-        Function::Contains => "contains",
-        Function::StartsWith => "startsWith",
-        Function::EndsWith => "endsWith",
-        Function::Format => "format",
-        Function::Join => "join",
-        Function::ToJSON => "toJSON",
-        Function::FromJSON => "fromJSON",
-        Function::HashFiles => "hashFiles",
-        Function::Case => "case",
-        Function::Success => "success",
-        Function::Always => "always",
-        Function::Cancelled => "cancelled",
-        Function::Failure => "failure",
-    }
-}
-
-/// Says why an expression cannot be read.
-pub(super) fn syntax(error: &Error) -> String {
-    match error {
-        Error::Syntax(error) => format!("{} at character {}", error.message, error.offset + 1),
-        Error::Depth => "it is nested too deeply".to_owned(),
-        Error::Call(call::Error::UnknownFunction(name)) => {
-            format!(
-                "`{name}` is not a function: `contains`, `startsWith`, `format` or `fromJSON`, for example, is expected"
-            )
-        }
-        Error::Call(call::Error::Arity(function, expected)) => {
-            format!("`{}` takes {expected}", function_name(*function))
-        }
+/// Returns an expression for a message.
+pub(super) fn cut(expression: &str) -> String {
+    const MAX_SHOWN: usize = 200;
+    match expression.char_indices().nth(MAX_SHOWN) {
+        Some((at, _)) => format!("{}…", &expression[..at]),
+        None => expression.to_owned(),
     }
 }
 
 /// Whether an expression calls a status function.
 pub(crate) fn has_status_function(expression: &str) -> bool {
     let mut found = false;
-    if let Ok(parsed) = Expr::parse(expression) {
+    if let Ok(parsed) = parse(expression) {
         visit(&parsed, &mut |node| {
-            found |= matches!(&node.inner, Expr::Call(Call { func, .. }) if is_status(*func));
+            found |= matches!(node, Node::Call(function, _) if function.is_status());
         });
     }
     found
@@ -109,13 +81,11 @@ pub(crate) fn has_status_function(expression: &str) -> bool {
 #[must_use]
 pub fn used(expression: &str) -> Vec<String> {
     let mut names = Vec::new();
-    if let Ok(parsed) = Expr::parse(expression) {
-        visit(&parsed, &mut |node| match &node.inner {
-            Expr::Call(Call { func: Function::HashFiles, .. }) => names.push("hashFiles()".to_owned()),
-            Expr::Call(Call { func, .. }) if is_status(*func) => names.push("a status function".to_owned()),
-            Expr::Context(context) => {
-                names.extend(context.parts.first().and_then(name).map(str::to_lowercase))
-            }
+    if let Ok(parsed) = parse(expression) {
+        visit(&parsed, &mut |node| match node {
+            Node::Call(Function::HashFiles, _) => names.push("hashFiles()".to_owned()),
+            Node::Call(function, _) if function.is_status() => names.push("a status function".to_owned()),
+            Node::Name(name) => names.push(name.to_lowercase()),
             _ => {}
         });
     }
@@ -124,31 +94,42 @@ pub fn used(expression: &str) -> Vec<String> {
     names
 }
 
-const fn is_status(function: Function) -> bool {
-    matches!(function, Function::Success | Function::Failure | Function::Cancelled | Function::Always)
-}
-
-fn name<'a>(part: &'a SpannedExpr<'_>) -> Option<&'a str> {
-    match &part.inner {
-        Expr::Identifier(name) => Some(name.as_str()),
-        _ => None,
+/// Returns the members of a context that an expression uses, in lower case. `None` stands for a use of all of it, and of a
+/// member whose name is computed.
+#[must_use]
+pub fn members_of(expression: &str, context: &str) -> Vec<Option<String>> {
+    let mut members = Vec::new();
+    if let Ok(parsed) = parse(expression) {
+        let is_context = |node: &Node| matches!(node, Node::Name(name) if name.eq_ignore_ascii_case(context));
+        // Each use is a name. Those with a member are seen twice, first as a part of their index.
+        let mut seen = 0_usize;
+        visit(&parsed, &mut |node| match node {
+            Node::Index(of, member) if is_context(of) => {
+                seen += 1;
+                members.push(match member.as_ref() {
+                    Node::Literal(value @ Value::Text(_)) => Some(value.text().to_lowercase()),
+                    _ => None,
+                });
+            }
+            node if is_context(node) && seen > 0 => seen -= 1,
+            node if is_context(node) => members.push(None),
+            _ => {}
+        });
     }
+    members
 }
 
-fn fault(node: &SpannedExpr<'_>, expression: &str, allowed: &Allowed) -> Option<String> {
-    match &node.inner {
-        Expr::Call(Call { func, .. }) if is_status(*func) && !allowed.status => Some(format!(
-            "the expression `{expression}` calls `{}`: status functions are only allowed in `if`",
-            node.origin.raw
+fn fault(node: &Node, expression: &str, allowed: &Allowed) -> Option<String> {
+    let expression = cut(expression);
+    match node {
+        Node::Call(function, _) if function.is_status() && !allowed.status => Some(format!(
+            "the expression `{expression}` calls `{}()`: status functions are only allowed in `if`",
+            function.name()
         )),
-        Expr::Call(Call { func: Function::HashFiles, .. }) if !allowed.hash_files => Some(format!(
+        Node::Call(Function::HashFiles, _) if !allowed.hash_files => Some(format!(
             "the expression `{expression}` calls `hashFiles`, which this key does not allow: it needs the files of a runner"
         )),
-        Expr::Call(Call { func: Function::Format, args }) if args.is_empty() => {
-            Some(format!("the expression `{expression}` cannot be read: `format` takes at least 1 argument"))
-        }
-        Expr::Context(context) => {
-            let head = context.parts.first().and_then(name)?;
+        Node::Name(head) => {
             let is = |known: &&str| known.eq_ignore_ascii_case(head);
             if allowed.contexts.iter().any(is) {
                 return None;
@@ -172,21 +153,19 @@ fn expected(allowed: &Allowed) -> String {
     }
 }
 
-/// Calls `see` for a node and all nodes below it. Names behind a dot are not nodes.
-fn visit(node: &SpannedExpr<'_>, see: &mut impl FnMut(&SpannedExpr<'_>)) {
+/// Calls `see` for a node and then for all nodes below it.
+fn visit(node: &Node, see: &mut impl FnMut(&Node)) {
     see(node);
-    match &node.inner {
-        Expr::Call(Call { args, .. }) => args.iter().for_each(|argument| visit(argument, see)),
-        Expr::Index(index) => visit(index, see),
-        Expr::Context(context) => {
-            context.parts.iter().filter(|part| name(part).is_none()).for_each(|part| visit(part, see));
+    match node {
+        Node::Call(_, nodes) | Node::And(nodes) | Node::Or(nodes) => {
+            nodes.iter().for_each(|node| visit(node, see));
         }
-        Expr::BinExpr(BinExpr { lhs, rhs, .. }) => {
-            visit(lhs, see);
-            visit(rhs, see);
+        Node::Index(first, second) | Node::Compare(_, first, second) => {
+            visit(first, see);
+            visit(second, see);
         }
-        Expr::UnExpr { expr, .. } => visit(expr, see),
-        Expr::Literal(_) | Expr::Star | Expr::Identifier(_) => {}
+        Node::Not(node) => visit(node, see),
+        Node::Literal(_) | Node::Name(_) | Node::Star => {}
     }
 }
 
@@ -222,7 +201,7 @@ mod tests {
         the expression `hashFiles('a')` calls `hashFiles`, which this key does not allow: it needs the files of a runner
         the expression `github.ref = 'x'` cannot be read: expected `==` at character 12
         the expression `nothing('x')` cannot be read: `nothing` is not a function: `contains`, `startsWith`, `format` or `fromJSON`, for example, is expected
-        the expression `"x"` cannot be read: unexpected symbol at character 1; texts have single quotes
+        the expression `"x"` cannot be read: unexpected symbol `"x"` at character 1; texts have single quotes
         "#
         );
     }
@@ -231,6 +210,22 @@ mod tests {
     fn names_behind_a_dot_and_in_quotes_are_no_contexts() {
         check("GitHub.event.secrets.env && 'secrets.x'", &STEP).unwrap();
         check("matrix['secrets'].*.steps", &STEP).unwrap();
+    }
+
+    #[test]
+    fn the_members_of_a_context_are_those_that_are_named() {
+        for (expression, members) in [
+            ("GitHub.Ref && github['event'].x[github.sha]", vec![Some("ref"), Some("event"), Some("sha")]),
+            ("matrix.github", vec![]),
+            ("toJSON(github)", vec![None]),
+            ("github[matrix.a]", vec![None]),
+            ("github.* || github.a", vec![None, Some("a")]),
+            ("github[github.a] && github", vec![None, Some("a"), None]),
+        ] {
+            let members: Vec<Option<String>> =
+                members.into_iter().map(|name| name.map(str::to_owned)).collect();
+            assert_eq!(members_of(expression, "github"), members, "{expression}");
+        }
     }
 
     #[test]

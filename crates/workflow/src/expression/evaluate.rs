@@ -1,11 +1,6 @@
 //! Evaluates parsed expressions.
 
-use github_actions_expressions::call::{Call, Function};
-use github_actions_expressions::literal::Literal;
-use github_actions_expressions::op::{BinExpr, BinOp, UnOp};
-use github_actions_expressions::{Expr, SpannedExpr};
-
-use super::check::function_name;
+use super::tree::{Function, Node, Operator};
 use super::value::Value;
 use super::{Contexts, Fault, functions};
 
@@ -24,44 +19,47 @@ impl Found {
     }
 }
 
-pub(super) fn evaluate(expression: &SpannedExpr<'_>, contexts: &Contexts) -> Result<Value, Fault> {
-    match &expression.inner {
-        Expr::Literal(literal) => Ok(literal_value(literal)),
-        Expr::Call(call) => evaluate_call(call, contexts),
-        Expr::Context(context) => path(&context.parts, contexts),
-        Expr::BinExpr(operation) => binary(operation, contexts),
-        Expr::UnExpr { op: UnOp::Not, expr } => Ok(Value::Bool(!evaluate(expr, contexts)?.is_truthy())),
-        Expr::Identifier(name) => root(name.as_str(), contexts),
-        Expr::Star | Expr::Index(_) => Err(Fault(format!("`{}` has no value", expression.origin.raw))),
-    }
+pub(super) fn evaluate(node: &Node, contexts: &Contexts) -> Result<Value, Fault> {
+    found(node, contexts).map(Found::value)
 }
 
-fn literal_value(literal: &Literal<'_>) -> Value {
-    match literal {
-        Literal::Number(number) => Value::Number(*number),
-        Literal::String(text) => Value::Text(text.to_string()),
-        Literal::Boolean(value) => Value::Bool(*value),
-        Literal::Null => Value::Null,
-    }
+fn found(node: &Node, contexts: &Contexts) -> Result<Found, Fault> {
+    Ok(Found::One(match node {
+        Node::Literal(value) => value.clone(),
+        Node::Name(name) => root(name, contexts)?,
+        Node::Star => Value::from("*"),
+        Node::Index(of, member) => {
+            let of = found(of, contexts)?;
+            return Ok(match member.as_ref() {
+                Node::Star => all(of),
+                member => step(of, &evaluate(member, contexts)?),
+            });
+        }
+        Node::Call(function, arguments) => call(*function, arguments, contexts)?,
+        Node::Not(node) => Value::Bool(!evaluate(node, contexts)?.is_truthy()),
+        Node::And(nodes) => row(nodes, contexts, |value| !value.is_truthy())?,
+        Node::Or(nodes) => row(nodes, contexts, Value::is_truthy)?,
+        Node::Compare(operator, left, right) => {
+            let (left, right) = (evaluate(left, contexts)?, evaluate(right, contexts)?);
+            compare(*operator, &left, &right).into()
+        }
+    }))
 }
 
 fn root(name: &str, contexts: &Contexts) -> Result<Value, Fault> {
     contexts.get(name).cloned().ok_or_else(|| Fault(format!("the context `{name}` is not known here")))
 }
 
-fn path(parts: &[SpannedExpr<'_>], contexts: &Contexts) -> Result<Value, Fault> {
-    let Some((head, members)) = parts.split_first() else { return Ok(Value::Null) };
-    let mut found = Found::One(evaluate(head, contexts)?);
-    for member in members {
-        found = match &member.inner {
-            Expr::Star => all(found),
-            Expr::Identifier(name) => step(found, &Value::from(name.as_str())),
-            Expr::Index(index) if matches!(index.inner, Expr::Star) => all(found),
-            Expr::Index(index) => step(found, &evaluate(index, contexts)?),
-            _ => return Err(Fault(format!("`{}` is not a member", member.origin.raw))),
-        };
+/// Returns the first value of a row that decides it, or else the last one.
+fn row(nodes: &[Node], contexts: &Contexts, decides: impl Fn(&Value) -> bool) -> Result<Value, Fault> {
+    let mut last = Value::Null;
+    for node in nodes {
+        last = evaluate(node, contexts)?;
+        if decides(&last) {
+            break;
+        }
     }
-    Ok(found.value())
+    Ok(last)
 }
 
 /// Takes all values of a list or map.
@@ -97,48 +95,46 @@ fn member(value: &Value, index: &Value) -> Option<Value> {
     }
 }
 
-fn binary(operation: &BinExpr<'_>, contexts: &Contexts) -> Result<Value, Fault> {
-    let left = evaluate(&operation.lhs, contexts)?;
-    let right = || evaluate(&operation.rhs, contexts);
-    Ok(match operation.op {
-        BinOp::And if left.is_truthy() => right()?,
-        BinOp::Or if !left.is_truthy() => right()?,
-        BinOp::And | BinOp::Or => left,
-        BinOp::Eq => left.equals(&right()?).into(),
-        BinOp::Neq => (!left.equals(&right()?)).into(),
-        BinOp::Gt => left.compare(&right()?).is_some_and(|order| order.is_gt()).into(),
-        BinOp::Ge => left.compare(&right()?).is_some_and(|order| order.is_ge()).into(),
-        BinOp::Lt => left.compare(&right()?).is_some_and(|order| order.is_lt()).into(),
-        BinOp::Le => left.compare(&right()?).is_some_and(|order| order.is_le()).into(),
-    })
+fn compare(operator: Operator, left: &Value, right: &Value) -> bool {
+    match operator {
+        Operator::And => left.is_truthy() && right.is_truthy(),
+        Operator::Or => left.is_truthy() || right.is_truthy(),
+        Operator::Equal => left.equals(right),
+        Operator::NotEqual => !left.equals(right),
+        Operator::Greater => left.compare(right).is_some_and(|order| order.is_gt()),
+        Operator::GreaterOrEqual => left.compare(right).is_some_and(|order| order.is_ge()),
+        Operator::Less => left.compare(right).is_some_and(|order| order.is_lt()),
+        Operator::LessOrEqual => left.compare(right).is_some_and(|order| order.is_le()),
+    }
 }
 
-fn evaluate_call(call: &Call<'_>, contexts: &Contexts) -> Result<Value, Fault> {
-    match call.func {
-        Function::Success => return Ok(contexts.status()?.success.into()),
-        Function::Failure => return Ok(contexts.status()?.failure.into()),
-        Function::Cancelled => return Ok(contexts.status()?.cancelled.into()),
-        Function::Always => return Ok(true.into()),
-        Function::HashFiles => return Err(Fault("hashFiles needs the files of a runner".to_owned())),
-        Function::Case => return case(&call.args, contexts),
+fn call(function: Function, arguments: &[Node], contexts: &Contexts) -> Result<Value, Fault> {
+    let value = |node: &Node| evaluate(node, contexts);
+    match function {
+        Function::Success => Ok(contexts.status()?.success.into()),
+        Function::Failure => Ok(contexts.status()?.failure.into()),
+        Function::Cancelled => Ok(contexts.status()?.cancelled.into()),
+        Function::Always => Ok(true.into()),
+        Function::HashFiles => Err(Fault("hashFiles needs the files of a runner".to_owned())),
+        Function::Case => case(arguments, contexts),
+        Function::Format => {
+            let [template, arguments @ ..] = arguments else { return Ok(Value::Null) };
+            functions::format(&value(template)?.text(), arguments.len(), |at| value(&arguments[at]))
+                .map(Value::Text)
+        }
         Function::Contains
         | Function::StartsWith
         | Function::EndsWith
-        | Function::Format
         | Function::Join
-        | Function::ToJSON
-        | Function::FromJSON => {}
+        | Function::ToJson
+        | Function::FromJson => {
+            functions::call(function, &arguments.iter().map(value).collect::<Result<Vec<_>, _>>()?)
+        }
     }
-    if call.args.is_empty() {
-        return Err(Fault(format!("`{}` needs a value", function_name(call.func))));
-    }
-    let arguments =
-        call.args.iter().map(|argument| evaluate(argument, contexts)).collect::<Result<Vec<_>, _>>()?;
-    functions::call(call.func, &arguments)
 }
 
 /// Returns the value behind the first condition that is true, or the last value.
-fn case(arguments: &[SpannedExpr<'_>], contexts: &Contexts) -> Result<Value, Fault> {
+fn case(arguments: &[Node], contexts: &Contexts) -> Result<Value, Fault> {
     let (pairs, default) = arguments.as_chunks::<2>();
     for [condition, value] in pairs {
         match evaluate(condition, contexts)? {

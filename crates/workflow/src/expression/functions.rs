@@ -1,12 +1,11 @@
 //! The functions of expressions that the service evaluates.
 
-use github_actions_expressions::call::Function;
-
 use super::Fault;
 use super::lenient_json;
+use super::tree::Function;
 use super::value::{Value, folded};
 
-/// Calls a function whose arguments are evaluated. Status functions are not among them.
+/// Calls a function whose arguments are evaluated. Status functions, `case` and `format` are not among them.
 pub(super) fn call(function: Function, arguments: &[Value]) -> Result<Value, Fault> {
     let text = |at: usize| arguments.get(at).map(Value::text).unwrap_or_default();
     Ok(match function {
@@ -15,16 +14,18 @@ pub(super) fn call(function: Function, arguments: &[Value]) -> Result<Value, Fau
             (scalars(arguments) && folded(&text(0)).starts_with(&folded(&text(1)))).into()
         }
         Function::EndsWith => (scalars(arguments) && folded(&text(0)).ends_with(&folded(&text(1)))).into(),
-        Function::Format => Value::Text(format(&text(0), &arguments[1..])?),
         Function::Join => join(&arguments[0], arguments.get(1)).into(),
-        Function::ToJSON => Value::Text(to_json(&arguments[0])),
-        Function::FromJSON => from_json(&text(0))?,
+        Function::ToJson => Value::Text(to_json(&arguments[0])),
+        Function::FromJson => from_json(&text(0))?,
         Function::HashFiles
         | Function::Case
+        | Function::Format
         | Function::Success
         | Function::Always
         | Function::Cancelled
-        | Function::Failure => return Err(Fault(format!("{function:?} is not a function of values"))),
+        | Function::Failure => {
+            return Err(Fault(format!("`{}` is not a function of values", function.name())));
+        }
     })
 }
 
@@ -128,30 +129,92 @@ fn cut(text: &str) -> String {
     }
 }
 
-/// Replaces `{0}`, `{1}`, … by the arguments. `{{` and `}}` are braces.
-fn format(template: &str, arguments: &[Value]) -> Result<String, Fault> {
+/// A part of the template of `format`.
+enum Part<'a> {
+    Text(&'a str),
+    /// The number of an argument, and a specifier behind a colon.
+    Argument(usize, String),
+}
+
+/// Replaces `{0}`, `{1}`, … by the arguments, of which there are `count`. `{{` and `}}` are braces. An argument that the
+/// template does not name is not evaluated. (actions/runner, `src/Sdk/Expressions/Sdk/Functions/Format.cs`)
+pub(super) fn format(
+    template: &str,
+    count: usize,
+    argument: impl Fn(usize) -> Result<Value, Fault>,
+) -> Result<String, Fault> {
+    let mut known: Vec<Option<String>> = vec![None; count];
+    let mut out = String::with_capacity(template.len());
+    for part in parts(template, count)? {
+        match part {
+            Part::Text(text) => out.push_str(text),
+            Part::Argument(_, specifier) if !specifier.is_empty() => {
+                return Err(Fault(format!(
+                    "format was given `{}`: GitHub knows no format `{specifier}`",
+                    cut(template)
+                )));
+            }
+            Part::Argument(number, _) => {
+                let text = match known[number].take() {
+                    Some(text) => text,
+                    None => argument(number)?.text(),
+                };
+                out.push_str(&text);
+                known[number] = Some(text);
+            }
+        }
+    }
+    Ok(out)
+}
+
+fn parts(template: &str, count: usize) -> Result<Vec<Part<'_>>, Fault> {
     let wrong = || {
         Fault(format!("format was given `{}`: `{{0}}`, or `{{{{` for a brace, is expected", cut(template)))
     };
-    let mut out = String::with_capacity(template.len());
+    let mut parts = Vec::new();
     let mut rest = template;
     while let Some(at) = rest.find(['{', '}']) {
-        out.push_str(&rest[..at]);
+        parts.push(Part::Text(&rest[..at]));
         let tail = &rest[at..];
         if let Some(behind) = tail.strip_prefix("{{").or_else(|| tail.strip_prefix("}}")) {
-            out.push_str(&tail[..1]);
+            parts.push(Part::Text(&tail[..1]));
             rest = behind;
             continue;
         }
-        let (number, behind) =
-            tail.strip_prefix('{').and_then(|tail| tail.split_once('}')).ok_or_else(wrong)?;
-        let number: usize = number.parse().map_err(|_| wrong())?;
-        let argument = arguments.get(number).ok_or_else(|| {
-            Fault(format!("format was given `{}`, but no value for `{{{number}}}`", cut(template)))
-        })?;
-        out.push_str(&argument.text());
+        let inside = tail.strip_prefix('{').ok_or_else(wrong)?;
+        let digits = inside.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        // GitHub takes numbers of one byte.
+        let number = inside[..digits].parse::<u8>().map(usize::from).map_err(|_| wrong())?;
+        let (specifier, behind) = specifier(&inside[digits..]).ok_or_else(wrong)?;
+        if number >= count {
+            return Err(Fault(format!(
+                "format was given `{}`, but no value for `{{{number}}}`",
+                cut(template)
+            )));
+        }
+        parts.push(Part::Argument(number, specifier));
         rest = behind;
     }
-    out.push_str(rest);
-    Ok(out)
+    parts.push(Part::Text(rest));
+    Ok(parts)
+}
+
+/// Reads what is between the number of an argument and its `}`: nothing, or a colon and a specifier.
+fn specifier(text: &str) -> Option<(String, &str)> {
+    if let Some(behind) = text.strip_prefix('}') {
+        return Some((String::new(), behind));
+    }
+    let mut rest = text.strip_prefix(':')?;
+    let mut found = String::new();
+    loop {
+        let (before, behind) = rest.split_once('}')?;
+        found.push_str(before);
+        match behind.strip_prefix('}') {
+            Some(behind) => {
+                found.push('}');
+                rest = behind;
+            }
+            None => return Some((found, behind)),
+        }
+    }
 }

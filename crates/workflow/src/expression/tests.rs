@@ -97,6 +97,13 @@ fn functions_work_as_at_github() {
             "fromJSON('[1 2]')",
             "fault: `fromJSON('[1 2]')`: fromJSON was given `[1 2]`: `,` or `]` is expected at line 1 column 4",
         ),
+        ("format('{0:}{0}', 'a')", "\"aa\""),
+        ("format('x{0}', 'a', steps.b, fromJSON(''))", "\"xa\""),
+        (
+            "format('{0:x}}y}', 'a')",
+            "fault: `format('{0:x}}y}', 'a')`: format was given `{0:x}}y}`: GitHub knows no format `x}y`",
+        ),
+        ("(github.event.labels.*).name", "[\"Bug\",\"ci\"]"),
         ("format('{1}', 'a')", "fault: `format('{1}', 'a')`: format was given `{1}`, but no value for `{1}`"),
         (
             "format('{')",
@@ -122,4 +129,14 @@ fn a_condition_without_a_status_function_needs_success() {
     ] {
         assert_eq!(super::completed(written), completed, "{written}");
     }
+}
+
+#[test]
+fn a_long_expression_is_evaluated_on_a_small_stack() {
+    let thread = std::thread::Builder::new().stack_size(256 * 1024).spawn(|| {
+        assert_eq!(value(&vec!["0"; 7_000].join("||")), "0");
+        assert_eq!(value(&vec!["github.ref=='x'"; 1_000].join("||")), "false");
+        assert!(value(&format!("{}||", vec!["1"; 5_000].join("||"))).contains("it ends too early"));
+    });
+    thread.unwrap().join().unwrap();
 }

@@ -103,6 +103,11 @@ fn what_makes_no_jobs_is_refused() {
         ("matrix: x", "`matrix` is a text: a mapping is expected"),
         ("matrix: {a: [1], exclude: [{b: 1}]}", "`exclude` names `b`"),
         ("matrix: {a: [1], include: [1]}", "a row of `include` is a number"),
+        (
+            "{matrix: {a: [1]}, foo: 1}",
+            "`foo` is not a key of `strategy`: `fail-fast`, `max-parallel` or `matrix` is expected",
+        ),
+        ("[]", "`strategy` is a list: a mapping is expected"),
         ("{fail-fast: 'no'}", "`fail-fast` is a text: true or false is expected"),
         ("{max-parallel: '2'}", "`max-parallel` is a text: a number is expected"),
     ] {

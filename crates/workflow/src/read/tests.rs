@@ -261,7 +261,13 @@ fn a_condition_that_is_always_true_is_noted() {
         let notes = read("ci.yml", &text).unwrap().notes;
         notes.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    for sound in ["${{ github.ref == 'x' }}", "  ${{ true }}  ", "github.ref == 'x' && always()", ""] {
+    for sound in [
+        "${{ github.ref == 'x' }}",
+        "\"${{true}}\"",
+        "|-\n      ${{ true }}",
+        "github.ref == 'x' && always()",
+        "",
+    ] {
         assert_eq!(notes(sound), [""; 0], "{sound}");
     }
     let mixed = notes("${{ github.ref == 'x' }} && false");
@@ -271,4 +277,41 @@ fn a_condition_that_is_always_true_is_noted() {
         "ci.yml:3:23: `if` is always true: text around an expression makes it a text that is not empty; without `${{` and \
          `}}` all of it is one expression"
     );
+    for mixed in ["|\n      ${{ false }}", "\" ${{ false }}\"", "\"${{ true }}${{ false }}\""] {
+        assert_eq!(notes(mixed).len(), 2, "{mixed}");
+    }
+}
+
+#[test]
+fn no_mapping_has_a_key_twice_not_even_one_of_free_values() {
+    let text = "on: push
+jobs:
+  a: {runs-on: x, strategy: {matrix: {m: [{a: 1, A: 2}], include: [{b: 1, b: 2}]}}, steps: [{run: x}]}
+";
+    let wrong = read("ci.yml", text).unwrap_err().to_string();
+    assert_eq!(
+        wrong,
+        "ci.yml:3:50: the key `A` is there twice, without regard to case\n\
+         ci.yml:3:75: the key `b` is there twice, without regard to case"
+    );
+}
+
+#[test]
+fn an_expression_is_no_longer_and_no_deeper_than_github_reads_it() {
+    let wrong = |condition: &str| {
+        let text = format!(
+            "on: push\njobs:\n  a: {{runs-on: x, if: \"{condition}\", steps: [{{run: x, if: \"{condition}\"}}]}}\n"
+        );
+        read("ci.yml", &text).map_or_else(|problems| problems.0.len(), |_| 0)
+    };
+    let long = |terms: usize| vec!["github.ref=='x'"; terms].join("||");
+    assert_eq!((wrong(&long(1_200)), wrong(&long(1_300))), (0, 2));
+    assert_eq!(
+        (wrong(&format!("${{{{ {} }}}}", long(1_200))), wrong(&format!("${{{{ {} }}}}", long(1_300)))),
+        (0, 2)
+    );
+    let nots = |count: usize| format!("${{{{ {}true }}}}", "!".repeat(count));
+    assert_eq!((wrong(&nots(49)), wrong(&nots(50))), (0, 2));
+    // The call of `format` is one level more.
+    assert_eq!((wrong(&format!("a {}", nots(48))), wrong(&format!("a {}", nots(49)))), (0, 2));
 }

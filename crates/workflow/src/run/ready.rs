@@ -3,6 +3,7 @@
 use crate::expression::{Contexts, Value};
 use crate::matrix::Combination;
 use crate::model::{Body, Job, Step};
+use crate::schema::{ENVIRONMENT, JOB_CONCURRENCY, RUNS_ON, check_value};
 use crate::token::{Content, Token};
 
 use super::{Run, Scope};
@@ -102,6 +103,7 @@ impl Concurrency {
         if queues && cancel_in_progress {
             return Err(QUEUE_AND_CANCEL.to_owned());
         }
+        check_value(&value, &JOB_CONCURRENCY, "concurrency")?;
         Ok(Self { group, cancel_in_progress, queues })
     }
 }
@@ -184,7 +186,11 @@ impl Run {
             None => made(&job.id),
             Some(Token { content: Content::Expression(expression), .. }) => {
                 let value = crate::expression::evaluate(expression, contexts);
-                let name = value.map_err(|fault| format!("`name`: {fault}"))?.text();
+                let value = value.map_err(|fault| format!("`name`: {fault}"))?;
+                if value.is_collection() {
+                    return Err(format!("`name` is {}: a text is expected", value.kind()));
+                }
+                let name = value.text();
                 if name.is_empty() { made(&job.id) } else { name }
             }
             Some(literal) => made(&literal.text().unwrap_or_else(|| job.id.clone())),
@@ -221,6 +227,7 @@ fn runs_on(token: &Token, contexts: &Contexts) -> Result<RunsOn, String> {
     if runs_on.labels.is_empty() && runs_on.group.is_none() {
         return Err("`runs-on` is empty: at least one label is needed".to_owned());
     }
+    check_value(&value, &RUNS_ON, "runs-on")?;
     Ok(runs_on)
 }
 
@@ -273,7 +280,19 @@ fn flag(token: Option<&Token>, contexts: &Contexts) -> Result<bool, String> {
 
 fn environment(token: Option<&Token>, contexts: &Contexts) -> Result<Option<Environment>, String> {
     let Some(token) = token else { return Ok(None) };
-    let name = token.get("name").unwrap_or(token);
-    let name = name.value(contexts).map_err(|fault| format!("`environment`: {fault}"))?.text();
+    let fault = |fault| format!("`environment`: {fault}");
+    let token = match &token.content {
+        Content::Expression(_) => {
+            let value = token.value(contexts).map_err(fault)?;
+            check_value(&value, &ENVIRONMENT, "environment")?;
+            &Token::of(value, token.at)
+        }
+        _ => token,
+    };
+    let name = token.get("name").unwrap_or(token).value(contexts).map_err(fault)?;
+    if name.is_collection() {
+        return Err(format!("the name of `environment` is {}: a text is expected", name.kind()));
+    }
+    let name = name.text();
     Ok((!name.is_empty()).then(|| Environment { name, url: token.get("url").cloned() }))
 }

@@ -350,3 +350,53 @@ fn a_job_that_is_run_again_takes_those_that_need_it_along() {
     play.succeed("m (1)");
     assert_eq!(play.log(), "queue after");
 }
+
+#[test]
+fn an_evaluated_value_is_checked_as_a_written_one() {
+    let play = |key: &str| Play::start(&format!("  a: {{{key}, steps: [{{run: 'true'}}]}}")).log.join("; ");
+    let json = |key: &str, json: &str| format!("{key}: \"${{{{ fromJSON('{json}') }}}}\"");
+    for (key, wrong) in [
+        (json("runs-on: x, strategy", "{foo: 1, matrix: {a: [1]}}"), "`foo` is not a key of `strategy`"),
+        (json("runs-on: x, concurrency", "{group: ''g'', foo: 1}"), "`foo` is not a key of `concurrency`"),
+        (json("runs-on: x, concurrency", "{group: ''g'', queue: ''all''}"), "`queue` is `all`"),
+        (json("runs-on", "{labels: [''x''], foo: 1}"), "`foo` is not a key of `runs-on`"),
+        (json("runs-on: x, environment", "{name: ''e'', foo: 1}"), "`foo` is not a key of `environment`"),
+        (json("runs-on: x, name", "{}"), "`name` is a mapping"),
+    ] {
+        let log = play(&key);
+        assert!(log.starts_with("failure ") && log.contains(wrong), "{key}: {log}");
+    }
+    let mut sound = Play::start(&format!(
+        "  a: {{runs-on: x, {}, steps: [{{run: 'true'}}]}}",
+        json("environment", "{name: ''e'', url: ''${{ it }}''}"),
+    ));
+    let (_, ready) = sound.queued.pop_front().unwrap();
+    let environment = ready.environment.unwrap();
+    assert_eq!(
+        (environment.name.as_str(), environment.url.unwrap().text().unwrap().as_str()),
+        ("e", "${{ it }}")
+    );
+}
+
+#[test]
+fn an_expression_in_a_list_gives_the_items_of_its_list() {
+    let mut play = Play::start(
+        "  a:
+    runs-on: [self-hosted, \"${{ fromJSON('[1, 2]') }}\"]
+    strategy: {matrix: {v: [\"${{ fromJSON('[1, 2]') }}\", '${{ github.event_name }}'], include: [\"${{ fromJSON('[{v: 3}]') }}\"]}}
+    steps: [{run: 'true'}]
+  b: {runs-on: x, strategy: {matrix: {v: [\"${{ fromJSON('[]') }}\"]}}, steps: [{run: 'true'}]}",
+    );
+    assert_eq!(
+        play.log,
+        [
+            "queue a (1)",
+            "queue a (2)",
+            "queue a (push)",
+            "queue a (3)",
+            "failure b: `matrix.v` is an empty list: at least one value is needed"
+        ]
+    );
+    let (_, ready) = play.queued.pop_front().unwrap();
+    assert_eq!(ready.runs_on.labels, ["self-hosted", "1", "2"]);
+}

@@ -1,27 +1,51 @@
 //! Checks a YAML document against the tables, and turns it into tokens.
 
+use crate::expression::Value;
 use crate::expression::check::{self, Allowed};
 use crate::expression::template::{self, Part};
+use crate::expression::tree::MAX_LENGTH;
 use crate::number;
-use crate::problem::Faults;
-use crate::token::{Content, Token};
+use crate::problem::{Faults, Position};
+use crate::token::{Content, Token, twice};
 use crate::yaml::{Node, Yaml};
 
 use super::{Mapping, Rule, Shape};
-
-/// GitHub's limit of an expression, in characters. A text around expressions is one expression.
-const MAX_EXPRESSION: usize = 21_000;
 
 const NO_MERGE: &str =
     "GitHub knows no merge keys (`<<`): write the keys out, or use an alias for the whole mapping";
 
 /// Checks a node and everything below it.
 pub(crate) fn check(node: &Node, rule: &Rule, faults: &mut Faults<'_>) -> Token {
-    Checker { faults }.node(node, rule, "the file", None)
+    Checker { faults, is_evaluated: false }.node(node, rule, "the file", None)
+}
+
+/// Checks the value of an expression, in which no further expressions are evaluated. `name` is what messages call it.
+/// (actions/runner, `src/Sdk/WorkflowParser/ObjectTemplating/TemplateEvaluator.cs`)
+pub(crate) fn check_value(value: &Value, rule: &Rule, name: &str) -> Result<(), String> {
+    let mut faults = Faults::new("");
+    Checker { faults: &mut faults, is_evaluated: true }.node(&node_of(value), rule, name, None);
+    faults.end().0.into_iter().next().map_or(Ok(()), |problem| Err(problem.text))
+}
+
+fn node_of(value: &Value) -> Node {
+    let value = match value {
+        Value::Null => Yaml::Null,
+        Value::Bool(value) => Yaml::Bool(*value),
+        Value::Number(number) => Yaml::Number(*number, number::text(*number)),
+        Value::Text(text) => Yaml::Text(text.clone()),
+        Value::List(items) => Yaml::List(items.iter().map(node_of).collect()),
+        Value::Map(entries) => {
+            let key = |key: &String| Node { at: Position::START, value: Yaml::Text(key.clone()) };
+            Yaml::Map(entries.iter().map(|(name, value)| (key(name), node_of(value))).collect())
+        }
+    };
+    Node { at: Position::START, value }
 }
 
 struct Checker<'a, 'f> {
     faults: &'a mut Faults<'f>,
+    /// Whether `${{` is ordinary text, because expressions are evaluated already.
+    is_evaluated: bool,
 }
 
 type Inherited = Option<&'static Allowed>;
@@ -80,13 +104,7 @@ impl Checker<'_, '_> {
                         return self.entries(node, entries, mapping, allowed, all_missing);
                     }
                 }
-                Shape::Any => {
-                    let pairs = entries.iter().map(|(key, value)| {
-                        let name = key.text().unwrap_or_default();
-                        (self.any_key(key, allowed), self.node(value, rule, &name, allowed))
-                    });
-                    return Content::Map(pairs.collect());
-                }
+                Shape::Any => return self.any_entries(entries, rule, allowed),
                 _ => {}
             }
         }
@@ -94,12 +112,28 @@ impl Checker<'_, '_> {
         Content::Null
     }
 
-    fn any_key(&mut self, key: &Node, allowed: Inherited) -> Token {
-        let text = Node { at: key.at, value: Yaml::Text(key.text().unwrap_or_default()) };
-        match self.text_content(&text, "a key", allowed) {
-            Some(content) => Token { at: key.at, content },
-            None => Token { at: key.at, content: Content::Text(key.text().unwrap_or_default()) },
+    /// Checks a mapping whose keys the file chooses freely.
+    fn any_entries(&mut self, entries: &[(Node, Node)], rule: &Rule, allowed: Inherited) -> Content {
+        let mut pairs: Vec<(Token, Token)> = Vec::with_capacity(entries.len());
+        for (key, value) in entries {
+            let name = key.text().unwrap_or_default();
+            let key = self.any_key(key, allowed);
+            let is_same = |other: &Token| other.text().is_some_and(|other| other.eq_ignore_ascii_case(&name));
+            if key.text().is_some() && pairs.iter().any(|(other, _)| is_same(other)) {
+                self.faults.add(key.at, twice(&name));
+                continue;
+            }
+            let value = self.node(value, rule, &name, allowed);
+            pairs.push((key, value));
         }
+        Content::Map(pairs)
+    }
+
+    fn any_key(&mut self, key: &Node, allowed: Inherited) -> Token {
+        let text = key.text().unwrap_or_default();
+        let node = Node { at: key.at, value: Yaml::Text(text.clone()) };
+        let content = if self.is_evaluated { None } else { self.text_content(&node, "a key", allowed) };
+        Token { at: key.at, content: content.unwrap_or(Content::Text(text)) }
     }
 
     fn entries(
@@ -115,7 +149,7 @@ impl Checker<'_, '_> {
         let mut inserts = false;
         for (key, value) in entries {
             let name = key.text().unwrap_or_default();
-            if name.contains("${{") {
+            if name.contains("${{") && !self.is_evaluated {
                 inserts = true;
                 let any = Rule::new(&[Shape::Any]);
                 let values = mapping.others.unwrap_or(&any);
@@ -123,7 +157,7 @@ impl Checker<'_, '_> {
                 continue;
             }
             if seen.iter().any(|other| other.eq_ignore_ascii_case(&name)) {
-                self.faults.add(key.at, format!("the key `{name}` is there twice, without regard to case"));
+                self.faults.add(key.at, twice(&name));
                 continue;
             }
             if name == "<<" && matches!(value.value, Yaml::Map(_) | Yaml::List(_)) {
@@ -160,6 +194,7 @@ impl Checker<'_, '_> {
     fn scalar(&mut self, node: &Node, rule: &Rule, name: &str, allowed: Inherited) -> Content {
         if let Yaml::Text(text) = &node.value
             && text.contains("${{")
+            && !self.is_evaluated
         {
             let content = self.text_content(node, name, allowed);
             match content {
@@ -215,9 +250,9 @@ impl Checker<'_, '_> {
         }
         let mut sound = true;
         let joined = template::joined(&parts);
-        if joined.encode_utf16().count() > MAX_EXPRESSION {
+        if joined.encode_utf16().count() > MAX_LENGTH {
             let text = format!(
-                "{} has expressions, and with the text around them more than {MAX_EXPRESSION} characters: GitHub takes no more",
+                "{} has expressions, and with the text around them more than {MAX_LENGTH} characters: GitHub takes no more",
                 shown(name)
             );
             self.faults.add(node.at, text);
@@ -228,6 +263,13 @@ impl Checker<'_, '_> {
                 self.faults.add(node.at, format!("{}: {text}", shown(name)));
                 sound = false;
             }
+        }
+        if sound
+            && parts.len() > 1
+            && let Err(text) = check::check(&joined, allowed)
+        {
+            self.faults.add(node.at, format!("{}: {text}", shown(name)));
+            sound = false;
         }
         if let [expression] = expressions.as_slice()
             && parts.len() == 1
@@ -283,10 +325,10 @@ fn is_condition(rule: &Rule) -> bool {
     rule.shapes.iter().any(|shape| matches!(shape, Shape::Condition))
 }
 
-/// Whether a text has other text than blanks beside its expressions.
+/// Whether a text is more than one expression. GitHub does not trim it: the line break at the end of a block is text.
+/// (actions/runner, `src/Sdk/WorkflowParser/ObjectTemplating/TemplateReader.cs`)
 fn is_mixed(text: &str) -> bool {
-    let parts = template::parts(text).unwrap_or_default();
-    parts.iter().any(|part| matches!(part, Part::Text(text) if !text.trim().is_empty()))
+    template::parts(text).is_some_and(|parts| parts.len() > 1)
 }
 
 /// Returns a number as the file writes it.

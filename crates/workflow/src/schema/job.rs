@@ -16,7 +16,7 @@ pub(super) static JOBS: Rule = Rule::new(&[Shape::Map(&Mapping::names(
 static NAME: Rule = Rule::with(&[Shape::Text], &JOB);
 static CONDITION: Rule = Rule::with(&[Shape::Condition], &JOB_IF);
 static MINUTES: Rule = Rule::with(&[Shape::Number], &JOB);
-static JOB_CONCURRENCY: Rule = Rule::with(&[Shape::Filled, Shape::Map(&CONCURRENCY)], &JOB);
+pub(crate) static JOB_CONCURRENCY: Rule = Rule::with(&[Shape::Filled, Shape::Map(&CONCURRENCY)], &JOB);
 
 static STEPS_JOB: Mapping = Mapping::of(
     "a job",
@@ -65,7 +65,7 @@ static CALL: Mapping = Mapping::of(
 
 static SCALAR: Rule = Rule::new(&[Shape::Bool, Shape::Number, Shape::Text]);
 
-static STRATEGY_RULE: Rule = Rule::with(
+pub(crate) static STRATEGY_RULE: Rule = Rule::with(
     &[Shape::Map(&Mapping::of(
         "`strategy`",
         &[key("fail-fast", &BOOL), key("max-parallel", &NUMBER), key("matrix", &MATRIX)],
@@ -81,7 +81,7 @@ static MATRIX: Rule = Rule::new(&[Shape::Map(&Mapping {
 static ROWS: Rule =
     Rule::new(&[Shape::List(&Rule::new(&[Shape::Map(&Mapping::names("a row of a matrix", &ANY))]))]);
 
-static RUNS_ON: Rule = Rule::with(
+pub(crate) static RUNS_ON: Rule = Rule::with(
     &[
         Shape::Filled,
         Shape::List(&FILLED),
@@ -105,7 +105,7 @@ static SNAPSHOT: Rule = Rule::with(
     &JOB,
 );
 
-static ENVIRONMENT: Rule = Rule::with(
+pub(crate) static ENVIRONMENT: Rule = Rule::with(
     &[
         Shape::Text,
         Shape::Map(&Mapping::of(

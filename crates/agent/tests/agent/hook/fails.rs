@@ -33,6 +33,6 @@ fn a_job_whose_name_is_longer_than_the_kept_part_of_it_is_told_its_own_reason() 
     let lines = JOB.map(|line| if line == RUN { begins.as_str() } else { line });
     let ended = Job { fail: Some(fail), ..Job::default() }.run_with(&lines, |agent| agent);
     let ended = ended.ended_with(20, "job_refused");
-    let sentence = "ecsrunner refuses this job: class `gpu` does not exist";
+    let sentence = "::error::ecsrunner refuses this job: class `gpu` does not exist";
     assert!(ended.lines.iter().any(|line| line.starts_with(sentence)), "{:#?}", ended.lines);
 }

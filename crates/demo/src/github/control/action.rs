@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use super::App;
 use crate::github::api::Refusal;
 use crate::github::state::Action;
-use crate::workflow::Files;
+use crate::workflow::{Files, action_key};
 
 /// The top folder of an archive.
 const TOP: &str = "action";
@@ -70,15 +70,16 @@ pub(super) struct NewAction {
 
 /// Adds or replaces an action.
 pub(super) async fn put(Extract(shared): App, Json(new): Json<NewAction>) -> Result<StatusCode, Refusal> {
-    let is_named = new.action.split_once('@').is_some_and(|(name, version)| {
+    let named = new.action.split_once('@').filter(|(name, version)| {
         name.split('/').count() == 2 && !name.split('/').any(str::is_empty) && !version.is_empty()
     });
-    if !is_named {
+    let Some((name, version)) = named else {
         return Err(Refusal::invalid(&format!(
             "`{}` is not an action: owner/name@ref is expected",
             new.action
         )));
-    }
+    };
+    let key = action_key(name, version);
     let path = new.directory.clone().or_else(|| new.archive.clone());
     let path = path.ok_or_else(|| Refusal::invalid("`directory` or `archive` is missing"))?;
     let (read, is_directory) = (path.clone(), new.directory.is_some());
@@ -90,7 +91,7 @@ pub(super) async fn put(Extract(shared): App, Json(new): Json<NewAction>) -> Res
         Refusal::invalid(&format!("the {kind} {} cannot be read: {error}", path.display()))
     })?;
     let sha = sha(&archive);
-    shared.state().actions.insert(new.action, Action { sha, archive });
+    shared.state().actions.insert(key, Action { sha, archive });
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -19,7 +19,7 @@ use super::App;
 use super::reply::{ServiceError, json as reply};
 use crate::github::control::action::{checkout, sha};
 use crate::github::state::{Action, Shared};
-use crate::workflow::CHECKOUT;
+use crate::workflow::{CHECKOUT, action_key};
 
 /// How long a request to GitHub may take, the download of an action included.
 const UPSTREAM_LIMIT: Duration = Duration::from_secs(60);
@@ -87,7 +87,7 @@ async fn find(
     action: &str,
     version: &str,
 ) -> Option<Resolved> {
-    let key = format!("{action}@{version}");
+    let key = action_key(action, version);
     let (known, git, upstream, base) = {
         let state = shared.state();
         let git = repository.and_then(|repository| state.git.get(repository)).cloned();

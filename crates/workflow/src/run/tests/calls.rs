@@ -162,7 +162,12 @@ fn a_called_workflow_gets_no_more_permissions_than_its_caller_has() {
     )
     .unwrap();
     load("permissions: write-all, jobs: {c: {name: c", calls, &write).unwrap();
-    load("jobs: {c: {name: c", &write, "").unwrap();
+    insta::assert_snapshot!(
+        load("jobs: {c: {name: c", &write, "").unwrap_err(),
+        @"ci.yml:1:19: calls `.github/workflows/inner.yml`, whose job `j` asks for the permissions `contents: write`, `id-token: write`, but the caller gives only `contents: read`, `id-token: none`, since it names no `permissions`"
+    );
+    assert!(load("jobs: {c: {name: c", calls, &asks("write-all")).is_err());
+    load("jobs: {c: {name: c", calls, &asks("{contents: read, packages: read}")).unwrap();
 }
 
 #[test]
@@ -267,12 +272,12 @@ fn a_job_of_a_called_workflow_that_is_run_again_takes_along_what_needs_the_call(
 fn a_called_workflow_has_the_permissions_of_its_caller_and_the_token_if_it_is_given() {
     let inner = (
         ".github/workflows/inner.yml",
-        "{on: {workflow_call: {secrets: {TOKEN: , NONE: }}}, jobs: {own: {runs-on: x, permissions: {issues: read}}, theirs: {runs-on: x}}}",
+        "{on: {workflow_call: {secrets: {TOKEN: , NONE: }}}, jobs: {own: {runs-on: x, permissions: {packages: read}}, theirs: {runs-on: x}}}",
     );
     let mut play = Play::start_with(
         "
   call:
-    permissions: {issues: write}
+    permissions: {packages: write}
     uses: ./.github/workflows/inner.yml
     secrets: {TOKEN: 'x ${{ secrets.GITHUB_TOKEN }}', NONE: '${{ secrets.MISSING }}'}
   free: {uses: ./.github/workflows/inner.yml}",
@@ -280,7 +285,7 @@ fn a_called_workflow_has_the_permissions_of_its_caller_and_the_token_if_it_is_gi
     );
     let level = |play: &Play, name: &str| {
         let permissions = play.ready(name).permissions.clone();
-        permissions.map(|permissions| permissions.get("issues").unwrap().text().unwrap())
+        permissions.map(|permissions| permissions.get("packages").unwrap().text().unwrap())
     };
     assert_eq!(level(&play, "call / own").as_deref(), Some("read"));
     assert_eq!(level(&play, "call / theirs").as_deref(), Some("write"));

@@ -25,7 +25,7 @@ use crate::github::course::{Course, Stage};
 use crate::github::job::{Event, Run};
 use crate::github::runner_side::download;
 use crate::github::state::{Shared, State};
-use crate::workflow::{self, Executor, Files, Given};
+use crate::workflow::{self, Executor, Files, Given, action_key};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -182,12 +182,10 @@ async fn load_with_called(shared: &Shared, new: &NewWorkflow) -> Result<Program,
         let loaded = load(shared, new, &missing);
         let upstream = shared.state().upstream.clone();
         let (Err(problems), Some(upstream)) = (&loaded, upstream) else { return loaded };
-        let missing: Vec<String> = missing.into_inner().into_iter().collect();
-        let Some((repository, version)) = missing.first().and_then(|key| key.split_once('@')) else {
-            return loaded;
-        };
+        let Some((repository, version)) = missing.into_inner().into_iter().next() else { return loaded };
+        let (repository, version) = (repository.as_str(), version.as_str());
         match download(&upstream, repository, version).await {
-            Ok(action) => drop(shared.state().actions.insert(format!("{repository}@{version}"), action)),
+            Ok(action) => drop(shared.state().actions.insert(action_key(repository, version), action)),
             Err(error) => {
                 let mut problems = problems.clone();
                 for problem in problems.iter_mut().filter(|problem| problem.text.contains(repository)) {
@@ -202,7 +200,7 @@ async fn load_with_called(shared: &Shared, new: &NewWorkflow) -> Result<Program,
 fn load(
     shared: &Shared,
     new: &NewWorkflow,
-    missing: &RefCell<BTreeSet<String>>,
+    missing: &RefCell<BTreeSet<(String, String)>>,
 ) -> Result<Program, Vec<Problem>> {
     let (known, checkout, online) = {
         let state = shared.state();
@@ -211,16 +209,13 @@ fn load(
     };
     let actions: BTreeSet<String> = known.keys().cloned().collect();
     let workflow = |callee: &Callee| match callee {
-        Callee::Remote { repository, file, version } => {
-            let key = format!("{repository}@{version}");
-            match known.get(&key) {
-                Some(action) => action.file(file),
-                None => {
-                    missing.borrow_mut().insert(key);
-                    None
-                }
+        Callee::Remote { repository, file, version } => match known.get(&action_key(repository, version)) {
+            Some(action) => action.file(file),
+            None => {
+                missing.borrow_mut().insert((repository.clone(), version.clone()));
+                None
             }
-        }
+        },
         Callee::Local { .. } => None,
     };
     let given = Given {
