@@ -122,7 +122,7 @@ class Lifecycle(unittest.TestCase):
             archive = self.deployment.home / name
             self.addCleanup(archive.write_text, archive.read_text())
             archive.unlink()
-        with self.assertRaisesRegex(Failed, r"control-plane-arm64\.zip`: an existing file\s+is\s+expected"):
+        with self.assertRaisesRegex(Failed, r"control-plane-arm64\.zip`: an\s+existing\s+file\s+is\s+expected"):
             self.deployment.plan()
 
     def test_another_region_than_expected_creates_nothing(self):
