@@ -108,6 +108,9 @@ impl Class {
         if let Some(value) = entry.max_job_minutes.filter(|value| *value > Limits::MAX_JOB_MINUTES) {
             errors.push(ClassError::JobMinutes { class: class(), value });
         }
+        if entry.repositories.as_ref().is_some_and(Vec::is_empty) {
+            errors.push(ClassError::NoRepository { class: class() });
+        }
         let mut patterns = Vec::new();
         for text in entry.repositories.iter().flatten() {
             match RepositoryPattern::parse(text) {
