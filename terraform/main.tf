@@ -11,6 +11,8 @@ data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 locals {
+  github_api_url = trimsuffix(var.github.api_url, "/")
+
   # Each resource that can be tagged has these. Runner tasks are tagged at launch.
   tags = merge(var.tags, { "ecsrunner:deployment" = var.deployment })
 
@@ -193,7 +195,7 @@ module "parameters" {
 
     webhook_url        = module.webhook.url
     questions_function = module.control_plane.questions_function
-    github_api_url     = var.github.api_url
+    github_api_url     = local.github_api_url
 
     service_definitions = module.fleet.service_definitions
     capacity_providers  = { for class, instances in module.managed_instances : class => instances.capacity_providers }
@@ -223,7 +225,7 @@ module "control_plane" {
   package        = local.package
   function       = var.control_plane.function
   log            = { level = var.control_plane.log_level, retention_days = var.observe.log_retention_days }
-  github_api_url = var.github.api_url
+  github_api_url = local.github_api_url
   traces         = var.control_plane.traces
   bus            = module.webhook.bus
   cluster        = module.fleet.cluster

@@ -1,6 +1,6 @@
 # The inputs of a deployment. `deployment` and `allowed_repositories` are required. The rest have defaults that keep the
-# deployment secure and its bill small. Values that a module validates are not validated
-# again here: the module's messages use the names of this file.
+# deployment secure and its bill small. A value that goes to one module is validated there, and the message uses the name
+# that it has in this file. A value that goes to several modules is validated here, so that a mistake is reported once.
 
 variable "deployment" {
   description = "Name of this installation, part of every resource's name. It must be unique in the account across all Regions, since role names are global."
@@ -44,6 +44,16 @@ variable "iam" {
   })
   default  = {}
   nullable = false
+
+  validation {
+    condition     = var.iam.permissions_boundary == null || can(regex("^arn:[^:]+:iam::(aws|[0-9]{12}):policy/[A-Za-z0-9_+=,.@/-]+$", var.iam.permissions_boundary))
+    error_message = "iam.permissions_boundary is `${coalesce(var.iam.permissions_boundary, "null")}`: the ARN of a policy is expected, such as arn:aws:iam::123456789012:policy/boundary."
+  }
+
+  validation {
+    condition     = can(regex("^/([A-Za-z0-9_+=,.@-]+/)*$", var.iam.path)) && length(var.iam.path) <= 512
+    error_message = "iam.path is `${var.iam.path}`: at most 512 characters that begin and end with `/` are expected, such as `/ci/`."
+  }
 }
 
 variable "allowed_repositories" {
@@ -112,6 +122,12 @@ variable "runner_class_sizes" {
     condition     = alltrue([for class in values(var.runner_class_sizes) : contains(concat(["default", "official"], keys(var.runner_images)), coalesce(class.image, "default"))])
     error_message = "runner_class_sizes: ${join("; ", [for name, class in var.runner_class_sizes : "class `${name}` has image `${coalesce(class.image, "default")}`" if !contains(concat(["default", "official"], keys(var.runner_images)), coalesce(class.image, "default"))])}. `default`, `official` (GitHub's own image) or a key of runner_images is expected: ${join(", ", concat(["default", "official"], keys(var.runner_images)))}."
   }
+
+  # Image, tasks and instances depend on it.
+  validation {
+    condition     = alltrue([for class in values(var.runner_class_sizes) : contains(["x64", "arm64"], class.arch)])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.runner_class_sizes : "class `${name}` has arch `${class.arch}`" if !contains(["x64", "arm64"], class.arch)])}. `x64` or `arm64` is expected."
+  }
 }
 
 variable "runner_image_tag" {
@@ -178,6 +194,11 @@ variable "runner_image_build" {
     condition     = var.runner_image_build.builder != "none" || var.runner_image_uri != null || alltrue([for class in values(var.runner_class_sizes) : coalesce(class.image, "default") != "default"])
     error_message = "runner_image_build.builder is `none`, and runner_image_uri is not set: ${join(", ", [for name, class in var.runner_class_sizes : "class `${name}`" if coalesce(class.image, "default") == "default"])} would have no image. Let such a class start GitHub's own (`image = \"official\"`) or one of runner_images, or name a builder."
   }
+
+  validation {
+    condition     = var.runner_image_uri == null || alltrue([for key, value in var.runner_image_build : value == null if key != "builder"])
+    error_message = "runner_image_build has ${join(", ", [for key, value in var.runner_image_build : key if value != null && key != "builder"])}, and runner_image_uri is set: one of them is expected, since nothing is built if you give an image."
+  }
 }
 
 variable "official_image" {
@@ -209,8 +230,8 @@ variable "github" {
   nullable = false
 
   validation {
-    condition     = can(regex("^https://[^/?#\\s]+(/[^?#\\s]*)?$", var.github.api_url))
-    error_message = "github.api_url is `${var.github.api_url}`: a URL with https, such as `https://api.github.com` or `https://host/api/v3`, is expected."
+    condition     = can(regex("^https://(api[.][^/?#@\\s]+/?|[^/?#@\\s]+/[^?#@\\s]*[^/?#@\\s]/?)$", var.github.api_url))
+    error_message = "github.api_url is `${strcontains(var.github.api_url, "@") ? "…" : var.github.api_url}`: `https://api.github.com`, or `https://host/api/v3` for GitHub Enterprise Server, is expected, without a user or password."
   }
 }
 
@@ -305,7 +326,7 @@ variable "webhook" {
   nullable = false
 
   validation {
-    condition     = var.github.api_url == "https://api.github.com" || var.webhook.source_cidrs != null
+    condition     = local.github_api_url == "https://api.github.com" || var.webhook.source_cidrs != null
     error_message = "webhook.source_cidrs is not set, and github.api_url is `${var.github.api_url}`: the addresses are expected from which that server sends webhooks, since the default is those of github.com."
   }
 }
@@ -353,6 +374,11 @@ variable "observe" {
   })
   default  = {}
   nullable = false
+
+  validation {
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.observe.log_retention_days)
+    error_message = "observe.log_retention_days is ${var.observe.log_retention_days}: CloudWatch Logs accepts 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653."
+  }
 }
 
 variable "storage" {
@@ -365,4 +391,9 @@ variable "storage" {
   })
   default  = {}
   nullable = false
+
+  validation {
+    condition     = var.storage.kms_key == null ? true : can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.storage.kms_key.arn))
+    error_message = "storage.kms_key.arn is `${try(var.storage.kms_key.arn, "null")}`: the ARN of a key is expected, not of an alias, such as arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab."
+  }
 }

@@ -195,6 +195,18 @@ run "github_enterprise_sends_from_its_own_addresses" {
   }
 }
 
+run "a_slash_at_the_end_of_githubs_address_means_nothing" {
+  command = plan
+  variables {
+    github = { api_url = "https://api.github.com/" }
+  }
+
+  assert {
+    condition     = local.github_api_url == "https://api.github.com"
+    error_message = "it is ${local.github_api_url}"
+  }
+}
+
 run "github_enterprise_without_its_addresses_is_refused" {
   command = plan
   variables {
@@ -425,6 +437,88 @@ run "a_github_without_tls_is_refused" {
   command = plan
   variables {
     github = { api_url = "http://github.example.com/api/v3" }
+  }
+  expect_failures = [var.github]
+}
+
+run "a_boundary_that_is_no_policy_is_refused" {
+  command = plan
+  variables {
+    iam = { permissions_boundary = "boundary" }
+  }
+  expect_failures = [var.iam]
+}
+
+run "a_path_without_slashes_is_refused" {
+  command = plan
+  variables {
+    iam = { path = "ci" }
+  }
+  expect_failures = [var.iam]
+}
+
+run "an_unknown_architecture_is_refused" {
+  command = plan
+  variables {
+    runner_class_sizes = { small = { cpu = 512, memory = 1024, arch = "amd64", default = true } }
+  }
+  expect_failures = [var.runner_class_sizes]
+}
+
+run "an_image_of_ones_own_that_is_built_is_refused" {
+  command = plan
+  variables {
+    runner_image_uri   = "ghcr.io/acme/runner@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    runner_image_build = { runner_version = "2.336.0" }
+  }
+  expect_failures = [var.runner_image_build]
+}
+
+run "days_that_logs_cannot_be_kept_are_refused" {
+  command = plan
+  variables {
+    observe = { log_retention_days = 31 }
+  }
+  expect_failures = [var.observe]
+}
+
+run "logs_are_not_kept_forever" {
+  command = plan
+  variables {
+    observe = { log_retention_days = 0 }
+  }
+  expect_failures = [var.observe]
+}
+
+run "an_alias_of_a_key_is_refused" {
+  command = plan
+  variables {
+    storage = { kms_key = { arn = "arn:aws:kms:eu-west-1:123456789012:alias/mine" } }
+  }
+  expect_failures = [var.storage]
+}
+
+run "a_github_with_a_password_is_refused" {
+  command = plan
+  variables {
+    github = { api_url = "https://user:pass@api.github.com" }
+  }
+  expect_failures = [var.github]
+}
+
+run "githubs_pages_are_no_api" {
+  command = plan
+  variables {
+    github = { api_url = "https://github.com" }
+  }
+  expect_failures = [var.github]
+}
+
+run "a_server_without_the_path_of_its_api_is_refused" {
+  command = plan
+  variables {
+    github  = { api_url = "https://github.example.com/" }
+    webhook = { source_cidrs = ["203.0.113.0/24"] }
   }
   expect_failures = [var.github]
 }

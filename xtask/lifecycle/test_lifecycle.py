@@ -84,14 +84,18 @@ class Lifecycle(unittest.TestCase):
         self.assertEqual(planned, tables)
         self.settles()
 
-    def test_an_input_of_another_type_is_refused_by_its_name(self):
+    def test_an_input_that_does_not_fit_is_refused_by_its_name(self):
         for line, words in (
-            ('limits = { max_runners = "many" }', r"limits.*a number is\s+required"),
+            ('limits = { max_runners = "many" }', r"limits\.max_runners is `many`: a number is expected"),
+            ("limits = { max_runner = 10 }", "limits has max_runner: one of"),
+            ("runner_class_sizes = { small = null }", "runner_class_sizes.small is null: an object"),
             ('runner_image_build = { builder = "compose" }', r"runner_image_build\.builder is `compose`"),
         ):
             self.set(line)
-            with self.assertRaisesRegex(Failed, f"(?s){words}"):
+            with self.assertRaisesRegex(Failed, f"(?s){words}") as failed:
                 self.deployment.plan()
+            # Nothing else is reported, such as what follows from the mistake.
+            self.assertEqual(str(failed.exception).count("Error: "), 1, line)
 
     def test_another_archive_updates_the_functions_in_place(self):
         archive = self.deployment.home / "control-plane-arm64.zip"
@@ -118,7 +122,7 @@ class Lifecycle(unittest.TestCase):
             archive = self.deployment.home / name
             self.addCleanup(archive.write_text, archive.read_text())
             archive.unlink()
-        with self.assertRaisesRegex(Failed, r"control-plane-arm64\.zip`: an existing file\s+is\s+expected"):
+        with self.assertRaisesRegex(Failed, r"control-plane-arm64\.zip`: an\s+existing\s+file\s+is\s+expected"):
             self.deployment.plan()
 
     def test_another_region_than_expected_creates_nothing(self):

@@ -1,11 +1,13 @@
 """A deployment from a package as it is unpacked: the archive that `cargo xtask package` makes, of parts that are made up."""
 
 import os
+import posixpath
+import re
 import sys
 import tempfile
 import unittest
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from deployment import ROOT, Deployment, changes
 
@@ -60,6 +62,18 @@ class Package(unittest.TestCase):
         self.assertEqual([name for name in names if "tftest" in name or "tfstate" in name or "tfvars" in name], [])
         modes = {name: entry.external_attr >> 16 & 0o777 for name, entry in names.items()}
         self.assertEqual((modes["bin/linux-x86_64/ecsrunner"], modes["agent-x64"]), (0o755, 0o644))
+
+    def test_each_link_of_its_documents_leads_to_a_file_in_it(self):
+        archive = zipfile.ZipFile(self.packed("agent-x64"))
+        names = set(archive.namelist())
+        places = names | {str(parent) for name in names for parent in PurePosixPath(name).parents}
+        dead = []
+        for name in sorted(name for name in names if name.endswith(".md")):
+            for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", archive.read(name).decode()):
+                place = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
+                if "://" not in target and place not in places:
+                    dead.append(f"{name}: {target}")
+        self.assertEqual(dead, [])
 
     def test_the_same_parts_are_the_same_archive(self):
         first, second = (self.packed("control-plane-arm64.zip", "agent-arm64").read_bytes() for _ in range(2))

@@ -14,7 +14,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 # Below these names in the repository.
-SOURCES = ("terraform", "runner", "docs", "README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE-APACHE", "LICENSE-MIT")
+SOURCES = (
+    "terraform", "runner", "docs", "README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md",
+    "LICENSE-APACHE", "LICENSE-MIT", "bench/README.md",
+)
 # A fixed time gives the same archive for the same content.
 TIME = (2026, 1, 1, 0, 0, 0)
 FILE, EXECUTABLE = 0o100644, 0o100755

@@ -24,13 +24,15 @@ const SCRIPTS: [(&str, &str); 4] = [
     ("bash", "fleet/tests/official_test.sh"),
 ];
 /// Compare with the code: actions with policies, metrics with dashboard and alarms, the README with inputs.
+/// Compares the types of inputs with those that `modules/inputs` checks.
 /// Compares tags with the provider's schema. Compares the addresses of resources with the previous version.
-const CHECKS: [&[&str]; 7] = [
+const CHECKS: [&[&str]; 8] = [
     &["-m", "unittest", "--quiet", "test_checks"],
     &["actions.py"],
     &["access.py"],
     &["metrics.py"],
     &["readme.py"],
+    &["inputs.py"],
     &["addresses.py"],
     &["tags.py"],
 ];

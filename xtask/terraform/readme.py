@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks the tables of terraform/README.md against the root: inputs and outputs in the same order, and required inputs.
 
-It also adds up the costs, counts alarms and metrics, and checks that examples/minimal passes on each input.
+It also adds up the costs, counts alarms and metrics, and checks that the examples have each input, output and move.
 """
 
 import re
@@ -10,6 +10,8 @@ import sys
 import plan
 
 ROOT = plan.ROOT / "terraform"
+# Inputs that examples/minimal does not have checked by modules/inputs.
+UNCHECKED = {"deployment", "region", "webhook_secrets"}
 
 
 def rows(text: str, heading: str) -> list[list[str]]:
@@ -63,14 +65,29 @@ def idle_costs(readme: str, first: str, alarms: str, metrics: str) -> list[str]:
 
 
 def passed_on(variables: str, example: dict[str, str]) -> list[str]:
-    """Each input has to reach the module from examples/minimal: Terraform ignores the others in terraform.tfvars."""
+    """Each input has to reach the module from examples/minimal, by its check: Terraform ignores the others in terraform.tfvars."""
     inputs = list(blocks(variables, "variable"))
-    calls = re.findall(r"^  (\w+) += var\.(\w+)$", example["main.tf"], re.MULTILINE)
-    # The example's provider has the Region.
-    have = {argument for argument, variable in calls if argument == variable} | {"region"}
-    have &= set(blocks(example["variables.tf"], "variable"))
+    checked = {name for name, variable in re.findall(r"^    (\w+) += var\.(\w+)$", example["inputs.tf"], re.MULTILINE) if name == variable}
+    calls = re.findall(r"^  (\w+) += (var|module\.inputs\.checked)\.(\w+)$", example["main.tf"], re.MULTILINE)
+    # The example itself has the types of `deployment` and of the Region, which its provider has. A message could show secrets.
+    have = {argument for argument, source, name in calls if argument == name and (source != "var" or argument in UNCHECKED)} | {"region"}
+    have &= set(blocks(example["variables.tf"], "variable")) & (checked | UNCHECKED)
     missing = [name for name in inputs if name not in have]
-    return [f"examples/minimal does not pass on {', '.join(missing)}: declare and pass each input"] if missing else []
+    return [f"examples/minimal does not check and pass on {', '.join(missing)}: inputs.tf and main.tf need each input"] if missing else []
+
+
+def in_examples(outputs: str, root: str, modules: set[str], examples: dict[str, dict[str, str]]) -> list[str]:
+    """Each example has each output, and leads each module of a deployment that was applied in `terraform` itself into its own."""
+    mistakes = []
+    holding = [name for name in blocks(root, "module") if name in modules]
+    for example, files in examples.items():
+        have = re.findall(r"^  value += module\.ecsrunner\.(\w+)$", files["outputs.tf"], re.MULTILINE)
+        if have != list(blocks(outputs, "output")):
+            mistakes.append(f"examples/{example}: the outputs are {have}, but the module has {list(blocks(outputs, 'output'))}")
+        moves = re.findall(r"^  from = module\.(\w+)\n  to   = module\.ecsrunner\.module\.(\w+)$", files["moved.tf"], re.MULTILINE)
+        if moves != [(name, name) for name in holding]:
+            mistakes.append(f"examples/{example}: moved.tf has {[name for name, _ in moves]}, but the modules with resources are {holding}")
+    return mistakes
 
 
 def compared(what: str, code: list[str], document: list[str]) -> list[str]:
@@ -83,7 +100,12 @@ if __name__ == "__main__":
     readme = (ROOT / "README.md").read_text()
     found = check(readme, text["variables.tf"], text["outputs.tf"])
     found += idle_costs(readme, text["README.md"], text["modules/observe/alarms.tf"], text["docs/metrics.md"])
-    found += passed_on(text["variables.tf"], {name: (ROOT / "examples/minimal" / name).read_text() for name in ("main.tf", "variables.tf")})
+    examples = {
+        name: {file.name: file.read_text() for file in (ROOT / "examples" / name).glob("*.tf")} for name in ("minimal", "complete")
+    }
+    found += passed_on(text["variables.tf"], examples["minimal"])
+    holding = {file.parent.name for file in ROOT.glob("modules/*/*.tf") if blocks(file.read_text(), 'resource "[a-z0-9_]+"')}
+    found += in_examples(text["outputs.tf"], (ROOT / "main.tf").read_text(), holding, examples)
     for mistake in found:
         print(f"error: {mistake}", file=sys.stderr)
     if found:

@@ -11,6 +11,7 @@ import access
 import actions
 import addresses
 import examples
+import inputs
 import metrics
 import plan
 import readme
@@ -251,13 +252,84 @@ class Readme(unittest.TestCase):
         ):
             self.assertEqual(len(readme.idle_costs(**self.costs | {name: self.costs[name].replace(before, after)})), 1, before)
 
-    def test_an_input_that_the_example_does_not_pass_on(self):
+    def test_an_input_that_the_example_does_not_check_or_pass_on(self):
         variables = 'variable "region" {\n}\n\nvariable "tags" {\n}\n'
-        example = {"main.tf": "  tags = var.tags\n", "variables.tf": variables}
+        example = {"main.tf": "  tags = module.inputs.checked.tags\n", "inputs.tf": "    tags = var.tags\n", "variables.tf": variables}
         self.assertEqual(readme.passed_on(variables, example), [])
-        for name, before in (("main.tf", "tags = var.tags"), ("variables.tf", 'variable "tags" {')):
-            found = readme.passed_on(variables, example | {name: example[name].replace(before, "")})
-            self.assertEqual(found, ["examples/minimal does not pass on tags: declare and pass each input"])
+        for name, before, after in (
+            ("main.tf", "tags = module.inputs.checked.tags", ""),
+            ("main.tf", "module.inputs.checked.tags", "var.tags"),
+            ("inputs.tf", "tags = var.tags", ""),
+            ("variables.tf", 'variable "tags" {', ""),
+        ):
+            found = readme.passed_on(variables, example | {name: example[name].replace(before, after)})
+            self.assertEqual(found, ["examples/minimal does not check and pass on tags: inputs.tf and main.tf need each input"])
+
+    def test_an_output_or_a_module_that_an_example_lacks(self):
+        outputs, root = 'output "alarms" {\n}\n', 'module "state" {\n}\n\nmodule "access" {\n}\n'
+        example = {"outputs.tf": "  value = module.ecsrunner.alarms\n", "moved.tf": "  from = module.state\n  to   = module.ecsrunner.module.state\n"}
+        self.assertEqual(readme.in_examples(outputs, root, {"state"}, {"minimal": example}), [])
+        for name, before in (("outputs.tf", "alarms"), ("moved.tf", "from = module.state"), ("moved.tf", ".module.state")):
+            broken = {"minimal": example, "complete": example | {name: example[name].replace(before, "x")}}
+            found = readme.in_examples(outputs, root, {"state"}, broken)
+            self.assertEqual([mistake.split(":")[0] for mistake in found], ["examples/complete"], before)
+        self.assertEqual(len(readme.in_examples(outputs, root, {"state", "access"}, {"minimal": example})), 1)
+
+
+class Inputs(unittest.TestCase):
+    variables = """variable "tags" {
+  type    = map(string)
+  default = {}
+}
+
+variable "limits" {
+  description = "x"
+  type = object({
+    count = number
+    paces = optional(object({ github = optional(object({ burst = number, rate = optional(number, 1) })) }), {})
+    names = optional(list(string), ["a"])
+  })
+}
+
+variable "webhook_secrets" {
+  type = list(string)
+}
+"""
+    types = {
+        "tags": "map?",
+        "tags.*": "string",
+        "limits": "object?",
+        "limits.count": "number",
+        "limits.paces": "object?",
+        "limits.paces.github": "object?",
+        "limits.paces.github.burst": "number",
+        "limits.paces.github.rate": "number?",
+        "limits.names": "list?",
+        "limits.names.*": "string",
+    }
+    walk = "".join(f"  level_{level} = x\n" for level in (1, 2, 3, 4))
+
+    def test_types_are_read(self):
+        self.assertEqual(inputs.types(self.variables), self.types)
+        self.assertEqual(inputs.check(self.variables, self.types, self.walk), [])
+
+    def test_a_type_that_differs_and_a_level_too_few(self):
+        for have in (self.types | {"limits.count": "string"}, self.types | {"more": "string"}):
+            self.assertEqual(len(inputs.check(self.variables, have, self.walk)), 1)
+        self.assertEqual(len(inputs.check(self.variables, self.types, self.walk.replace("_4", ""))), 1)
+
+    def test_a_type_that_is_not_known_is_no_pass(self):
+        with self.assertRaises(plan.Unreadable):
+            inputs.parsed("set(string)")
+
+    def test_a_message_with_a_name_of_the_module(self):
+        def mistakes(message, variable="settings"):
+            text = f'variable "{variable}" {{\n  validation {{\n    error_message = "{message}"\n  }}\n}}\n'
+            return inputs.named(self.types, {"parameters": text})
+
+        self.assertEqual(mistakes("limits.count is 1") + mistakes("limits: x") + mistakes("facts.x is 1", "facts"), [])
+        for message in ("count is 1", "settings.count is 1", "facts.x is 1", "limits.counts is 1"):
+            self.assertEqual(len(mistakes(message)), 1, message)
 
 
 class Addresses(unittest.TestCase):

@@ -11,13 +11,12 @@ use std::sync::Arc;
 
 use aws_sdk_ssm::Client;
 use ecsrunner_core::id::Deployment;
-use ecsrunner_core::rules::class::{Catalogue, ClassEntry};
+use ecsrunner_core::rules::class::Catalogue;
 use ecsrunner_core::rules::service::Place;
-use ecsrunner_core::rules::settings::{Settings, SettingsEntry};
+use ecsrunner_core::rules::settings::Settings;
 use ecsrunner_engine::Ruleset;
 use ecsrunner_engine::ports::Disposition;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 use tracing::warn;
 
 use crate::cache::{Ages, Cache};
@@ -171,8 +170,9 @@ impl Configuration {
                 if mistakes.is_empty() =>
             {
                 let undefined = catalogue.set_aside(|class| deployment.undefined(class));
-                class_faults
-                    .extend(undefined.iter().map(|fault| format!("parameter `{path}classes`: {fault}")));
+                class_faults.extend(undefined.iter().map(|fault| {
+                    format!("parameter `{path}classes`: {}", ecsrunner_entries::located("", fault))
+                }));
                 let paused_by_settings = settings.paused || deployment.paused;
                 settings.paused = paused_by_settings || paused;
                 Ok(Self { deployment, settings, paused_by_settings, catalogue, class_faults })
@@ -226,48 +226,35 @@ fn read_settings(
     mistakes: &mut Vec<String>,
 ) -> Option<Settings> {
     let name = document.name.clone();
-    let entry: SettingsEntry = match serde_json::from_value(document.value) {
-        Ok(entry) => entry,
-        Err(error) => {
-            mistakes.push(format!("parameter `{name}`: {error}"));
-            return None;
+    let mut found = Vec::new();
+    let settings =
+        document.table(&mut found).and_then(|table| ecsrunner_entries::settings(table, &mut found));
+    let settings = settings.filter(|settings| {
+        let other = &settings.deployment;
+        let is_own = other == deployment;
+        if !is_own {
+            found.push(format!("`deployment` is `{other}`, not `{deployment}`"));
         }
-    };
-    match Settings::read(&entry) {
-        Ok(settings) if settings.deployment == *deployment => Some(settings),
-        Ok(settings) => {
-            let other = &settings.deployment;
-            mistakes.push(format!("parameter `{name}`: `deployment` is `{other}`, not `{deployment}`"));
-            None
-        }
-        Err(errors) => {
-            mistakes.extend(errors.iter().map(|error| format!("parameter `{name}`: {error}")));
-            None
-        }
-    }
+        is_own
+    });
+    mistakes.extend(found.iter().map(|mistake| format!("parameter `{name}`: {mistake}")));
+    settings
 }
 
 fn read_classes(
     document: document::Document,
     mistakes: &mut Vec<String>,
 ) -> Option<(Catalogue, Vec<String>)> {
-    let name = &document.name;
-    let Value::Object(classes) = document.value else {
-        mistakes.push(format!("parameter `{name}` is not an object of classes by name"));
+    let name = document.name.clone();
+    let located = |mistake: &String| format!("parameter `{name}`: {mistake}");
+    let mut found = Vec::new();
+    let Some(classes) = document.table(&mut found) else {
+        mistakes.extend(found.iter().map(located));
         return None;
     };
-    let mut faults = Vec::new();
-    let mut entries: BTreeMap<String, ClassEntry> = BTreeMap::new();
-    for (class, entry) in classes {
-        match serde_json::from_value(entry) {
-            Ok(entry) => drop(entries.insert(class, entry)),
-            Err(error) => faults.push(format!("parameter `{name}`: class `{class}`: {error}")),
-        }
-    }
-    let (mut catalogue, mut errors) = Catalogue::read(&entries);
-    errors.extend(catalogue.keep_fit(Place::Ecs));
-    faults.extend(errors.iter().map(|error| format!("parameter `{name}`: {error}")));
-    Some((catalogue, faults))
+    let mut catalogue = ecsrunner_entries::classes("", classes, &mut found);
+    found.extend(catalogue.keep_fit(Place::Ecs).iter().map(|error| ecsrunner_entries::located("", error)));
+    Some((catalogue, found.iter().map(located).collect()))
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ fn what_terraform_writes_is_read_as_it_was_meant() {
     let settings = &read.settings;
     assert!(!settings.paused && settings.check_runs && settings.job_summary);
     assert!(settings.reruns.all && settings.reruns.repositories.len() == 1, "{:?}", settings.reruns);
-    assert_eq!(settings.on_failure, OnFailure::Wait);
+    assert_eq!(settings.on_failure, OnFailure::FailJob { after_minutes: 30 });
     let budget = settings.budgets.deployment.as_ref().unwrap();
     assert_eq!((budget.daily, budget.monthly), (Some(Usd::of(20.0)), Some(Usd::of(300.0))));
     assert_eq!((budget.action, settings.self_hosted_fee), (BudgetAction::Hold, Usd::of(0.002)));

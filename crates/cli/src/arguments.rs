@@ -146,6 +146,23 @@ pub(crate) struct UpArguments {
     pub(crate) poll: bool,
 }
 
+/// Returns a parser of whole numbers from `least` to `most`, whose errors say so.
+fn whole<N: TryFrom<u64> + 'static>(
+    least: u64,
+    most: u64,
+) -> impl Fn(&str) -> Result<N, String> + Clone + Send + Sync + 'static {
+    move |text: &str| {
+        let number = text.parse::<u64>().ok().filter(|number| (least..=most).contains(number));
+        number.and_then(|number| N::try_from(number).ok()).ok_or_else(|| {
+            if most < u64::from(u32::MAX) {
+                format!("expected a whole number from {least} to {most}")
+            } else {
+                format!("expected a whole number of at least {least}")
+            }
+        })
+    }
+}
+
 /// Parses the address of a listener.
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "expected ADDRESS:PORT, such as 127.0.0.1:8080".to_owned())
@@ -180,6 +197,35 @@ mod tests {
             assert_eq!(address(text), Err("expected ADDRESS:PORT, such as 127.0.0.1:8080".to_owned()));
         }
         assert_eq!(address("127.0.0.1:0"), Ok("127.0.0.1:0".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_number_that_is_none_or_outside_its_range_is_refused_in_words() {
+        for (text, least, most, expected) in [
+            ("x", 1, u64::from(u32::MAX), "a whole number of at least 1"),
+            ("0", 1, u32::MAX.into(), "a whole number of at least 1"),
+            ("4294967296", 1, u32::MAX.into(), "a whole number of at least 1"),
+            ("-1", 0, u64::MAX, "a whole number of at least 0"),
+            ("257", 1, 256, "a whole number from 1 to 256"),
+        ] {
+            assert_eq!(whole::<u32>(least, most)(text), Err(format!("expected {expected}")));
+        }
+        assert_eq!(whole::<u32>(1, 256)("256"), Ok(256));
+    }
+
+    #[test]
+    fn every_number_is_refused_in_words() {
+        for line in [
+            ["runs", "list", "--limit", "x"].as_slice(),
+            &["jobs", "list", "--limit", "0"],
+            &["ui", "--port", "70000"],
+            &["classes", "check", "-", "--max-warm", "x"],
+            &["demo", "--jobs", "0"],
+        ] {
+            let refused =
+                Arguments::try_parse_from([["ecsrunner"].as_slice(), line].concat()).unwrap_err().to_string();
+            assert!(refused.contains("expected a whole number"), "{line:?}: {refused}");
+        }
     }
 
     #[test]

@@ -107,6 +107,14 @@ mod tests {
     }
 
     #[test]
+    fn a_class_for_no_repository_is_a_mistake() {
+        let class = "[a]\ncpu = 1024\nmemory = 2048\nrepositories = []\n";
+        let told =
+            "classes.a: repositories is empty, at least one is needed: leave it out for all that are allowed";
+        assert_eq!(mistakes(class), [told]);
+    }
+
+    #[test]
     fn what_follows_from_a_mistaken_value_is_no_mistake_of_its_own() {
         let found =
             mistakes("[a]\ncpu = '1'\nmemory = 99\n[b]\ncpu = 1000\nmemory = 99\ncompute = 'managed'\n");

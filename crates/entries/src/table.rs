@@ -85,8 +85,14 @@ fn mistakes_of<T: DeserializeOwned>(key: &str, value: Value, least: &Table) -> V
     let mut whole = Value::Table(alone);
     let mut left_out = Vec::new();
     while let Err(error) = serde_path_to_error::deserialize::<_, T>(whole.clone()) {
-        let (path, text) = (error.path(), one_line(error.inner().message()));
-        let segments: Vec<&Segment> = path.iter().collect();
+        let (path, mut text) = (error.path(), one_line(error.inner().message()));
+        let mut segments: Vec<&Segment> = path.iter().collect();
+        if is_null(&whole, &mut segments) {
+            text = text.replacen("invalid type: map", "invalid type: null", 1);
+            if text.starts_with("unknown field ") || text.starts_with("missing field ") {
+                text = "invalid type: null, expected a table".to_owned();
+            }
+        }
         let at = place(&segments, &left_out);
         // A list may be too short without the items that were left out.
         if left_out.iter().any(|item| item.list == at) {
@@ -124,6 +130,23 @@ struct Item {
 fn given_index(list: &str, index: usize, left_out: &[Item]) -> usize {
     let left_out = left_out.iter().filter(|item| item.list == list);
     left_out.fold(index, |index, item| if item.index <= index { index + 1 } else { index })
+}
+
+/// Returns whether a path leads to a null, or to the key that stands for it, which is then removed from the path.
+fn is_null(whole: &Value, segments: &mut Vec<&Segment>) -> bool {
+    let mut at = Some(whole);
+    for segment in segments.iter() {
+        at = at.and_then(|at| match segment {
+            Segment::Map { key } => at.get(key),
+            Segment::Seq { index } => at.get(*index),
+            Segment::Enum { .. } | Segment::Unknown => None,
+        });
+    }
+    if matches!(segments.last(), Some(Segment::Map { key }) if key == NULL) {
+        segments.pop();
+        return true;
+    }
+    at.is_some_and(|at| at.get(NULL).is_some())
 }
 
 /// Returns a path as a person gave it, such as `classes[1].cpu`.
@@ -178,11 +201,15 @@ fn without_value(text: &str) -> String {
     format!("{kind}{expected}")
 }
 
-/// Returns a JSON value in the form of TOML. A key with `null` is as if it were not there.
+/// Stands for a JSON null, as a table with this key alone: TOML has none.
+const NULL: &str = "\0null";
+
+/// Returns a JSON value in the form of TOML. A key with `null` is as if it were not there. A null in a list is a mistake for
+/// [`read()`].
 #[must_use]
 pub fn of_json(value: serde_json::Value) -> Value {
     match value {
-        serde_json::Value::Null => Value::Table(Table::new()),
+        serde_json::Value::Null => Value::Table(Table::from_iter([(NULL.to_owned(), true.into())])),
         serde_json::Value::Bool(value) => value.into(),
         serde_json::Value::Number(number) => match (number.as_i64(), number.as_f64()) {
             (Some(whole), _) => whole.into(),
@@ -202,9 +229,25 @@ pub(crate) fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
-/// One line for each mistake, even if the parser's error has several.
+/// One line for each mistake, even if the parser's error has several. Types have words in place of Rust's names.
 pub(crate) fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // The value may have these words too, and what is expected comes last.
+    let Some((found, expected)) = text.rsplit_once(", expected ") else { return text };
+    let expected = match expected {
+        "u8" => format!("a whole number from 0 to {}", u8::MAX),
+        "u16" => format!("a whole number from 0 to {}", u16::MAX),
+        "u32" => format!("a whole number from 0 to {}", u32::MAX),
+        "u64" | "usize" => "a whole number".to_owned(),
+        "f32" | "f64" => "a number".to_owned(),
+        "a boolean" => "true or false".to_owned(),
+        "a string" => "a text".to_owned(),
+        "a sequence" => "a list".to_owned(),
+        "a map" => "a table".to_owned(),
+        other if other.starts_with("struct ") => "a table".to_owned(),
+        other => other.to_owned(),
+    };
+    format!("{found}, expected {expected}")
 }
 
 #[cfg(test)]
@@ -239,6 +282,12 @@ mod tests {
     }
 
     #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only the mistakes are looked at")]
+    struct Items {
+        items: Vec<Part>,
+    }
+
+    #[derive(Debug, Deserialize)]
     #[serde(rename_all = "lowercase")]
     enum Colour {
         Red,
@@ -261,13 +310,13 @@ mod tests {
         assert_eq!(
             mistakes(text),
             [
-                "a.b.names[1]: invalid type: integer `3`, expected a string",
-                "a.b.names[2]: invalid type: integer `4`, expected a string",
+                "a.b.names[1]: invalid type: integer `3`, expected a text",
+                "a.b.names[2]: invalid type: integer `4`, expected a text",
                 "a.b.other: unknown field `other`, expected one of `size`, `names`, `groups`, `colour`, `parts`",
                 "a.b.parts.db.extra: unknown field `extra`, expected `port` or `open`",
-                "a.b.parts.db.open: invalid type: integer `1`, expected a boolean",
-                "a.b.parts.db.port: invalid value: integer `70000`, expected u16",
-                "a.b.size: invalid type: string \"big\", expected u32",
+                "a.b.parts.db.open: invalid type: integer `1`, expected true or false",
+                "a.b.parts.db.port: invalid value: integer `70000`, expected a whole number from 0 to 65535",
+                "a.b.size: invalid type: string \"big\", expected a whole number from 0 to 4294967295",
             ]
         );
     }
@@ -312,16 +361,16 @@ mod tests {
             told(|_| true),
             [
                 "a.colour: unknown variant, expected `red` or `blue`",
-                "a.names: invalid type: string, expected a sequence",
+                "a.names: invalid type: string, expected a list",
                 "a.other: unknown field `other`, expected one of `size`, `names`, `groups`, `colour`, `parts`",
                 "a.parts.db.hunted: unknown field `hunted`, expected `port` or `open`",
-                "a.parts.db.open: invalid type: integer, expected a boolean",
-                "a.parts.db.port: invalid value: integer, expected u16",
-                "a.size: invalid type: string, expected u32",
+                "a.parts.db.open: invalid type: integer, expected true or false",
+                "a.parts.db.port: invalid value: integer, expected a whole number from 0 to 65535",
+                "a.size: invalid type: string, expected a whole number from 0 to 4294967295",
             ]
         );
         let only_names = told(|key| key == "names");
-        assert_eq!(only_names[1], "a.names: invalid type: string, expected a sequence");
+        assert_eq!(only_names[1], "a.names: invalid type: string, expected a list");
         assert_eq!(only_names[0], "a.colour: unknown variant `hunter2`, expected `red` or `blue`");
     }
 
@@ -330,6 +379,33 @@ mod tests {
         assert_eq!(mistakes(""), ["a.b.size: this key is missing"]);
         assert_eq!(mistakes("size = 1\n[parts.web]\nopen = true"), ["a.b.parts.web: missing field `port`"]);
         assert!(mistakes("size = 1").is_empty());
+    }
+
+    #[test]
+    fn a_null_in_a_list_is_named() {
+        let json =
+            serde_json::json!({"size": 2, "names": ["x", null], "groups": [null], "parts": {"db": null}});
+        let Value::Table(table) = of_json(json) else { panic!("a table is expected") };
+        let mut mistakes = Vec::new();
+        read::<Entry>("a", table, &Table::from_iter([("size".to_owned(), 1.into())]), &mut mistakes);
+        assert_eq!(
+            mistakes,
+            [
+                "a.groups[0]: invalid type: null, expected a list",
+                "a.names[1]: invalid type: null, expected a text"
+            ]
+        );
+        let Value::Table(table) = of_json(serde_json::json!({"items": [null]})) else {
+            panic!("a table is expected")
+        };
+        let mut mistakes = Vec::new();
+        read::<Items>(
+            "a",
+            table,
+            &Table::from_iter([("items".to_owned(), Value::Array(Vec::new()))]),
+            &mut mistakes,
+        );
+        assert_eq!(mistakes, ["a.items[0]: invalid type: null, expected a table"]);
     }
 
     #[test]

@@ -51,7 +51,9 @@ impl ApiUrl {
     ///
     /// # Errors
     ///
-    /// The text is not such a URL, or has a user, a password, a query or a fragment.
+    /// The text is not such a URL, or has a user, a password, a query or a fragment. Or it is a server's page and not its
+    /// API: of the hosts without a path, only those that begin with `api.` serve one. A stand-in by `http` or on loopback
+    /// is exempt.
     pub fn parse(text: &str) -> Result<Self, ApiUrlError> {
         let refuse = |url: &str, expected| {
             let url = url.chars().take(80).collect();
@@ -67,7 +69,13 @@ impl ApiUrl {
         if !matches!(url.scheme(), "http" | "https") || url.fragment().is_some() {
             return refuse(text, "an http or https URL without a fragment is expected");
         }
-        Ok(Self(url))
+        let api = Self(url);
+        let host = api.0.host_str().unwrap_or_default();
+        let is_page = api.0.scheme() == "https" && api.0.path() == "/" && !host.starts_with("api.");
+        if is_page && !api.is_loopback() {
+            return refuse(text, "the path of its API is expected too, such as https://HOST/api/v3");
+        }
+        Ok(api)
     }
 
     fn join(&self, path: &str, query: &[(Cow<'static, str>, String)]) -> Url {
@@ -372,6 +380,25 @@ mod tests {
     fn urls_that_are_no_base_are_refused() {
         for text in ["", "api.github.com", "ftp://ghes.example", "https://ghes.example/#v3", "file:///api"] {
             assert!(ApiUrl::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_github_is_not_its_api() {
+        for text in ["https://github.com", "https://ghes.example/", "https://apis.example:8443"] {
+            let error = ApiUrl::parse(text).unwrap_err().to_string();
+            assert!(
+                error.ends_with("the path of its API is expected too, such as https://HOST/api/v3"),
+                "{error}"
+            );
+        }
+        for text in [
+            "https://api.github.com/",
+            "https://api.acme.ghe.com",
+            "https://127.0.0.1:4011",
+            "http://fake:80",
+        ] {
+            assert!(ApiUrl::parse(text).is_ok(), "{text}");
         }
     }
 

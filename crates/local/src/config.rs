@@ -314,10 +314,10 @@ mod tests {
         std::fs::write(&file, text).unwrap();
         let told = Config::read(&file, &Overrides::default()).unwrap_err().to_string();
         for mistake in [
-            "github.app: invalid type: string, expected struct AppEntry",
-            "webhook.secret_files: invalid type: string, expected a sequence",
-            "runner.env: invalid type: string, expected a sequence",
-            "repositories: invalid type: integer `7`, expected a sequence",
+            "github.app: invalid type: string, expected a table",
+            "webhook.secret_files: invalid type: string, expected a list",
+            "runner.env: invalid type: string, expected a list",
+            "repositories: invalid type: integer `7`, expected a list",
         ] {
             assert!(told.lines().any(|line| line.trim() == mistake), "{mistake}: {told}");
         }

@@ -22,6 +22,11 @@ moved {
 }
 
 moved {
+  from = module.managed_instances
+  to   = module.ecsrunner.module.managed_instances
+}
+
+moved {
   from = module.parameters
   to   = module.ecsrunner.module.parameters
 }

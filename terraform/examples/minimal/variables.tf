@@ -1,6 +1,6 @@
 # What differs between deployments. Write the first three into terraform.tfvars. Every other input of the module can be
-# written there too: it is passed on as it is. The module has the types and checks the values, and ../../variables.tf
-# describes each key. An input that is left out has the module's default.
+# written there too. inputs.tf checks its keys and types, the module checks its value, and ../../variables.tf describes each
+# key. An input that is left out has the module's default.
 
 variable "deployment" {
   description = "Name of this installation, part of every resource's name: 1 to 20 characters of a-z, 0-9 and -."
@@ -10,6 +10,11 @@ variable "deployment" {
 variable "region" {
   description = "AWS Region in which everything is created, such as `eu-west-1`."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
+    error_message = "region is `${var.region}`: the name of a Region is expected, such as `eu-west-1`."
+  }
 }
 
 variable "allowed_repositories" {

@@ -31,7 +31,7 @@ data "aws_s3_object" "archive" {
     # S3 has a hash of the whole object only if it was asked for one, and the object came in one part.
     postcondition {
       condition     = self.checksum_sha256 == local.given_hash[each.key]
-      error_message = "package.sha256 is `${each.value.sha256}`, but version `${each.value.s3_object_version}` of s3://${each.value.s3_bucket}/${each.value.s3_key} has the SHA-256 checksum `${coalesce(self.checksum_sha256, "none")}` and not `${local.given_hash[each.key]}` (in base64). If it has none, upload it by `aws s3api put-object --checksum-algorithm SHA256 --bucket ${each.value.s3_bucket} --key ${each.value.s3_key} --body FILE`."
+      error_message = "control_plane.package.sha256 is `${each.value.sha256}`, but version `${each.value.s3_object_version}` of s3://${each.value.s3_bucket}/${each.value.s3_key} has the SHA-256 checksum `${coalesce(self.checksum_sha256, "none")}` and not `${local.given_hash[each.key]}` (in base64). If it has none, upload it by `aws s3api put-object --checksum-algorithm SHA256 --bucket ${each.value.s3_bucket} --key ${each.value.s3_key} --body FILE`."
     }
   }
 }

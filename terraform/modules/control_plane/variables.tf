@@ -26,16 +26,6 @@ variable "iam" {
   })
   default  = {}
   nullable = false
-
-  validation {
-    condition     = var.iam.permissions_boundary == null || can(regex("^arn:[^:]+:iam::(aws|[0-9]{12}):policy/[A-Za-z0-9_+=,.@/-]+$", var.iam.permissions_boundary))
-    error_message = "iam.permissions_boundary is `${coalesce(var.iam.permissions_boundary, "null")}`: the ARN of a policy is expected, such as arn:aws:iam::123456789012:policy/boundary."
-  }
-
-  validation {
-    condition     = can(regex("^/([A-Za-z0-9_+=,.@-]+/)*$", var.iam.path)) && length(var.iam.path) <= 512
-    error_message = "iam.path is `${var.iam.path}`: at most 512 characters that begin and end with `/` are expected, such as `/ci/`."
-  }
 }
 
 variable "package" {
@@ -52,27 +42,27 @@ variable "package" {
 
   validation {
     condition     = (var.package.filename == null) != (var.package.s3_bucket == null) && (var.package.s3_bucket == null) == (var.package.s3_key == null)
-    error_message = "package has filename ${coalesce(var.package.filename, "null")}, s3_bucket ${coalesce(var.package.s3_bucket, "null")} and s3_key ${coalesce(var.package.s3_key, "null")}: filename alone, or both s3_bucket and s3_key, are expected."
+    error_message = "control_plane.package has filename ${coalesce(var.package.filename, "null")}, s3_bucket ${coalesce(var.package.s3_bucket, "null")} and s3_key ${coalesce(var.package.s3_key, "null")}: filename alone, or both s3_bucket and s3_key, are expected."
   }
 
   validation {
     condition     = (var.package.s3_bucket == null) == (var.package.s3_object_version == null)
-    error_message = "package.s3_object_version is ${coalesce(var.package.s3_object_version, "null")}: the version of the object in S3 is expected with s3_bucket, and only with it, so that the object cannot change. `aws s3api put-object` prints it; the bucket must keep versions."
+    error_message = "control_plane.package.s3_object_version is ${coalesce(var.package.s3_object_version, "null")}: the version of the object in S3 is expected with s3_bucket, and only with it, so that the object cannot change. `aws s3api put-object` prints it; the bucket must keep versions."
   }
 
   validation {
     condition     = var.package.s3_bucket == null ? var.package.sha256 == null : can(regex("^[0-9a-f]{64}$", var.package.sha256))
-    error_message = "package.sha256 is `${coalesce(var.package.sha256, "null")}`: the 64 hexadecimal digits that `sha256sum FILE` prints are expected with s3_bucket, and only with it."
+    error_message = "control_plane.package.sha256 is `${coalesce(var.package.sha256, "null")}`: the 64 hexadecimal digits that `sha256sum FILE` prints are expected with s3_bucket, and only with it."
   }
 
   validation {
     condition     = var.package.filename == null ? true : fileexists(var.package.filename)
-    error_message = "package.filename is `${coalesce(var.package.filename, "null")}`: an existing file is expected. A release's archive has it beside `terraform`, and so has the one that `cargo xtask package` makes in `dist`."
+    error_message = "control_plane.package.filename is `${coalesce(var.package.filename, "null")}`: an existing file is expected. A release's archive has it beside `terraform`, and so has the one that `cargo xtask package` makes in `dist`."
   }
 
   validation {
     condition     = contains(["arm64", "x86_64"], var.package.architecture)
-    error_message = "package.architecture is `${var.package.architecture}`: `arm64` or `x86_64` is expected (Lambda's names)."
+    error_message = "control_plane.package.architecture is `${var.package.architecture}`: `arm64` or `x86_64` is expected (Lambda's names)."
   }
 }
 
@@ -171,11 +161,6 @@ variable "github_api_url" {
   type        = string
   default     = "https://api.github.com"
   nullable    = false
-
-  validation {
-    condition     = can(regex("^https://[^/?#\\s]+(/[^?#\\s]*)?$", var.github_api_url))
-    error_message = "github_api_url is `${var.github_api_url}`: a URL with https, such as `https://api.github.com` or `https://host/api/v3`, is expected."
-  }
 }
 
 variable "traces" {
@@ -189,23 +174,23 @@ variable "traces" {
 
   validation {
     condition     = var.traces == null ? true : can(regex("^https?://[^/?#@\\s]+(/[^?#\\s]*)?$", var.traces.endpoint))
-    error_message = "traces.endpoint is `${try(var.traces.endpoint, "null")}`: a URL such as `https://otlp.example.com:4318` is expected, without credentials, which belong into the headers' secret."
+    error_message = "control_plane.traces.endpoint is `${try(var.traces.endpoint, "null")}`: a URL such as `https://otlp.example.com:4318` is expected, without credentials, which belong into the headers' secret."
   }
 
   validation {
     condition     = try(var.traces.headers_secret_arn, null) == null ? true : startswith(var.traces.endpoint, "https://")
-    error_message = "traces.endpoint is `${try(var.traces.endpoint, "null")}`, and the headers are a secret: a URL with https is expected."
+    error_message = "control_plane.traces.endpoint is `${try(var.traces.endpoint, "null")}`, and the headers are a secret: a URL with https is expected."
   }
 
   # The whole ARN: with a name or a pattern, the policy would fit other secrets too.
   validation {
     condition     = try(var.traces.headers_secret_arn, null) == null ? true : can(regex("^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6}$", var.traces.headers_secret_arn))
-    error_message = "traces.headers_secret_arn is `${try(coalesce(var.traces.headers_secret_arn, "null"), "null")}`: the whole ARN of a secret is expected, with the six characters that Secrets Manager adds."
+    error_message = "control_plane.traces.headers_secret_arn is `${try(coalesce(var.traces.headers_secret_arn, "null"), "null")}`: the whole ARN of a secret is expected, with the six characters that Secrets Manager adds."
   }
 
   validation {
     condition     = try(var.traces.headers_kms_key_arn, null) == null ? true : can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.traces.headers_kms_key_arn))
-    error_message = "traces.headers_kms_key_arn is `${try(coalesce(var.traces.headers_kms_key_arn, "null"), "null")}`: the ARN of a key is expected, not of an alias."
+    error_message = "control_plane.traces.headers_kms_key_arn is `${try(coalesce(var.traces.headers_kms_key_arn, "null"), "null")}`: the ARN of a key is expected, not of an alias."
   }
 }
 
@@ -220,12 +205,7 @@ variable "log" {
 
   validation {
     condition     = contains(["error", "warn", "info", "debug"], var.log.level)
-    error_message = "log.level is `${var.log.level}`: `error`, `warn`, `info` or `debug` is expected."
-  }
-
-  validation {
-    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log.retention_days)
-    error_message = "log.retention_days is ${var.log.retention_days}: CloudWatch Logs accepts 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653."
+    error_message = "control_plane.log_level is `${var.log.level}`: `error`, `warn`, `info` or `debug` is expected."
   }
 }
 
@@ -241,22 +221,22 @@ variable "function" {
   nullable = false
 
   validation {
-    condition     = var.function.timeout >= 60 && var.function.timeout <= 900
-    error_message = "function.timeout is ${var.function.timeout}: 60 to 900 seconds are expected. A dispatcher needs a minute to finish its round."
+    condition     = var.function.timeout >= 60 && var.function.timeout <= 900 && floor(var.function.timeout) == var.function.timeout
+    error_message = "control_plane.function.timeout is ${var.function.timeout}: a whole number from 60 to 900 seconds is expected. A dispatcher needs a minute to finish its round."
   }
 
   validation {
-    condition     = var.function.memory >= 128 && var.function.memory <= 10240
-    error_message = "function.memory is ${var.function.memory}: 128 to 10240 MB are expected (Lambda's range)."
+    condition     = var.function.memory >= 128 && var.function.memory <= 10240 && floor(var.function.memory) == var.function.memory
+    error_message = "control_plane.function.memory is ${var.function.memory}: a whole number from 128 to 10240 MB is expected (Lambda's range)."
   }
 
   validation {
-    condition     = var.function.reserved_concurrency == -1 || var.function.reserved_concurrency >= 2
-    error_message = "function.reserved_concurrency is ${var.function.reserved_concurrency}: -1 (none) or at least 2 is expected. With 0 nothing runs; with 1 webhooks wait for the dispatcher."
+    condition     = (var.function.reserved_concurrency == -1 || var.function.reserved_concurrency >= 2) && floor(var.function.reserved_concurrency) == var.function.reserved_concurrency
+    error_message = "control_plane.function.reserved_concurrency is ${var.function.reserved_concurrency}: -1 (none) or a whole number of at least 2 is expected. With 0 nothing runs; with 1 webhooks wait for the dispatcher."
   }
 
   validation {
-    condition     = var.function.sweeper_reserved_concurrency == -1 || var.function.sweeper_reserved_concurrency >= 1
-    error_message = "function.sweeper_reserved_concurrency is ${var.function.sweeper_reserved_concurrency}: -1 (none) or at least 1 is expected. With 0 no sweep runs."
+    condition     = (var.function.sweeper_reserved_concurrency == -1 || var.function.sweeper_reserved_concurrency >= 1) && floor(var.function.sweeper_reserved_concurrency) == var.function.sweeper_reserved_concurrency
+    error_message = "control_plane.function.sweeper_reserved_concurrency is ${var.function.sweeper_reserved_concurrency}: -1 (none) or a whole number of at least 1 is expected. With 0 no sweep runs."
   }
 }

@@ -17,7 +17,7 @@ variable "managed_classes" {
 
   validation {
     condition     = alltrue([for class in values(var.managed_classes) : !(class.docker && class.image == "official")])
-    error_message = "${join("; ", [for name, class in var.managed_classes : "class `${name}` has `docker = true` and `image = \"official\"`" if class.docker && class.image == "official"])}: GitHub's own image lacks `iptables`, which a Docker engine needs. Leave `image` away, or name one of runner_images that was built with `--build-arg VARIANT=docker`."
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.managed_classes : "class `${name}` has `docker = true` and `image = \"official\"`" if class.docker && class.image == "official"])}: GitHub's own image lacks `iptables`, which a Docker engine needs. Leave `image` away, or name one of runner_images that was built with `--build-arg VARIANT=docker`."
   }
 }
 

@@ -26,16 +26,6 @@ variable "iam" {
   })
   default  = {}
   nullable = false
-
-  validation {
-    condition     = var.iam.permissions_boundary == null || can(regex("^arn:[^:]+:iam::(aws|[0-9]{12}):policy/[A-Za-z0-9_+=,.@/-]+$", var.iam.permissions_boundary))
-    error_message = "iam.permissions_boundary is `${coalesce(var.iam.permissions_boundary, "null")}`: the ARN of a policy is expected, such as arn:aws:iam::123456789012:policy/boundary."
-  }
-
-  validation {
-    condition     = can(regex("^/([A-Za-z0-9_+=,.@-]+/)*$", var.iam.path)) && length(var.iam.path) <= 512
-    error_message = "iam.path is `${var.iam.path}`: at most 512 characters that begin and end with `/` are expected, such as `/ci/`."
-  }
 }
 
 variable "vpc_id" {
@@ -70,17 +60,17 @@ variable "images" {
 
   validation {
     condition     = alltrue([for name in keys(var.images) : can(regex("^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$", name)) && name != "official"])
-    error_message = "images: invalid names: ${join(", ", [for name in keys(var.images) : "`${name}`" if !can(regex("^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$", name)) || name == "official"])}. 1 to 32 characters of a-z, 0-9 and - are expected, beginning and ending with a letter or digit, and not `official`, which is GitHub's own image."
+    error_message = "runner_images: invalid names: ${join(", ", [for name in keys(var.images) : "`${name}`" if !can(regex("^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$", name)) || name == "official"])}. 1 to 32 characters of a-z, 0-9 and - are expected, beginning and ending with a letter or digit, and not `official`, which is GitHub's own image."
   }
 
   validation {
     condition     = alltrue([for uris in values(var.images) : length(uris) > 0 && length(setsubtract(keys(uris), ["x64", "arm64"])) == 0])
-    error_message = "images: ${join("; ", [for name, uris in var.images : "`${name}` is for [${join(", ", keys(uris))}]" if !(length(uris) > 0 && length(setsubtract(keys(uris), ["x64", "arm64"])) == 0)])}. `x64`, `arm64` or both are expected."
+    error_message = "runner_images: ${join("; ", [for name, uris in var.images : "`${name}` is for [${join(", ", keys(uris))}]" if !(length(uris) > 0 && length(setsubtract(keys(uris), ["x64", "arm64"])) == 0)])}. `x64`, `arm64` or both are expected."
   }
 
   validation {
     condition     = alltrue(flatten([for name, uris in var.images : [for arch, uri in uris : can(regex(local.by_digest, uri)) || (contains(keys(local.moving_tags), name) && can(regex(local.by_tag, uri)) && endswith(uri, ":${lookup(local.moving_tags, name, "")}-${arch}"))]]))
-    error_message = "images: ${join("; ", flatten([for name, uris in var.images : [for arch, uri in uris : "`${name}` is `${uri}` for ${arch}" if !(can(regex(local.by_digest, uri)) || (contains(keys(local.moving_tags), name) && can(regex(local.by_tag, uri)) && endswith(uri, ":${lookup(local.moving_tags, name, "")}-${arch}")))]]))}. REGISTRY/NAME@sha256:DIGEST is expected, since a tag can be moved to another image. Only `default` and `next` may name a tag, `current-<arch>` and `next-<arch>`."
+    error_message = "runner_images: ${join("; ", flatten([for name, uris in var.images : [for arch, uri in uris : "`${name}` is `${uri}` for ${arch}" if !(can(regex(local.by_digest, uri)) || (contains(keys(local.moving_tags), name) && can(regex(local.by_tag, uri)) && endswith(uri, ":${lookup(local.moving_tags, name, "")}-${arch}")))]]))}. REGISTRY/NAME@sha256:DIGEST is expected, since a tag can be moved to another image. Only `default` and `next` may name a tag, `current-<arch>` and `next-<arch>`."
   }
 }
 
@@ -111,24 +101,14 @@ variable "container_insights" {
 }
 
 variable "log_retention_days" {
-  description = "Days to keep the runners' logs; 0 keeps them forever."
+  description = "Days to keep the runners' logs."
   type        = number
   default     = 30
   nullable    = false
-
-  validation {
-    condition     = contains([0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
-    error_message = "log_retention_days is ${var.log_retention_days}: CloudWatch Logs accepts 0 (forever), 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653."
-  }
 }
 
 variable "kms_key_arn" {
   description = "ARN of your own KMS key for the runners' logs. Its policy must allow CloudWatch Logs to use it."
   type        = string
   default     = null
-
-  validation {
-    condition     = var.kms_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
-    error_message = "kms_key_arn is `${coalesce(var.kms_key_arn, "null")}`: the ARN of a key is expected, not of an alias, such as arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab."
-  }
 }

@@ -42,17 +42,17 @@ variable "class" {
 
   validation {
     condition     = anytrue([for count in [2, 4, 8, 16, 32, 48, 64, 96] : var.class.cpu <= count * 1024 && var.class.cpu > count * 512])
-    error_message = "class.cpu is ${var.class.cpu}: more than half of the vCPUs of an instance are expected. EC2 offers 2, 4, 8, 16, 32, 48, 64 and 96 vCPUs (1024 units each). A second task would have room otherwise."
+    error_message = "runner_class_sizes: class `${var.class.name}` has cpu ${var.class.cpu}: more than half of the vCPUs of an instance are expected. EC2 offers 2, 4, 8, 16, 32, 48, 64 and 96 vCPUs (1024 units each). A second task would have room otherwise."
   }
 
   validation {
     condition     = contains(["on-demand", "spot", "spot-then-on-demand"], var.class.capacity)
-    error_message = "class.capacity is `${var.class.capacity}`: `on-demand`, `spot` or `spot-then-on-demand` is expected."
+    error_message = "runner_class_sizes: class `${var.class.name}` has capacity `${var.class.capacity}`: `on-demand`, `spot` or `spot-then-on-demand` is expected."
   }
 
   validation {
     condition     = contains(["x64", "arm64"], var.class.arch)
-    error_message = "class.arch is `${var.class.arch}`: `x64` or `arm64` is expected."
+    error_message = "runner_class_sizes: class `${var.class.name}` has arch `${var.class.arch}`: `x64` or `arm64` is expected."
   }
 }
 

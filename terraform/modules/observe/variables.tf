@@ -60,18 +60,18 @@ variable "alarms" {
   nullable = false
 
   validation {
-    condition     = var.alarms.launch_failures >= 1
-    error_message = "alarms.launch_failures is ${var.alarms.launch_failures}: at least 1 is expected."
+    condition     = var.alarms.launch_failures >= 1 && floor(var.alarms.launch_failures) == var.alarms.launch_failures
+    error_message = "observe.alarms.launch_failures is ${var.alarms.launch_failures}: a whole number of at least 1 is expected."
   }
 
   validation {
-    condition     = var.alarms.sweep_behind_minutes >= 5
-    error_message = "alarms.sweep_behind_minutes is ${var.alarms.sweep_behind_minutes}: at least 5 minutes are expected, since an idle sweep checks deliveries every 5 minutes."
+    condition     = var.alarms.sweep_behind_minutes >= 5 && floor(var.alarms.sweep_behind_minutes) == var.alarms.sweep_behind_minutes
+    error_message = "observe.alarms.sweep_behind_minutes is ${var.alarms.sweep_behind_minutes}: a whole number of at least 5 minutes is expected, since an idle sweep checks deliveries every 5 minutes."
   }
 
   validation {
-    condition     = var.alarms.runner_version_days >= 1 && var.alarms.runner_version_days <= 29
-    error_message = "alarms.runner_version_days is ${var.alarms.runner_version_days}: 1 to 29 days are expected. GitHub refuses a version 30 days after the release of the next one."
+    condition     = var.alarms.runner_version_days >= 1 && var.alarms.runner_version_days <= 29 && floor(var.alarms.runner_version_days) == var.alarms.runner_version_days
+    error_message = "observe.alarms.runner_version_days is ${var.alarms.runner_version_days}: a whole number from 1 to 29 is expected. GitHub refuses a version 30 days after the release of the next one."
   }
 }
 
@@ -86,11 +86,11 @@ variable "notify" {
 
   validation {
     condition     = alltrue([for email in var.notify.emails : can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", email))])
-    error_message = "notify.emails has ${join(", ", [for email in var.notify.emails : "`${email}`" if !can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", email))])}: addresses such as `ops@example.com` are expected."
+    error_message = "observe.emails has ${join(", ", [for email in var.notify.emails : "`${email}`" if !can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", email))])}: addresses such as `ops@example.com` are expected."
   }
 
   validation {
     condition     = alltrue([for topic in var.notify.topics : can(regex("^arn:[^:]+:sns:[^:]+:[0-9]{12}:", topic))])
-    error_message = "notify.topics has ${join(", ", [for topic in var.notify.topics : "`${topic}`" if !can(regex("^arn:[^:]+:sns:[^:]+:[0-9]{12}:", topic))])}: ARNs of SNS topics are expected."
+    error_message = "observe.topics has ${join(", ", [for topic in var.notify.topics : "`${topic}`" if !can(regex("^arn:[^:]+:sns:[^:]+:[0-9]{12}:", topic))])}: ARNs of SNS topics are expected."
   }
 }

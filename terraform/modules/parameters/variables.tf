@@ -22,8 +22,8 @@ locals {
   # `owner/name`, `owner/*` or `*`, as `crates/core/src/rules/policy.rs` reads them.
   repository_pattern = "^([*]|[A-Za-z0-9_-]{1,80}/([*]|[A-Za-z0-9_.-]{1,100}))$"
 
-  # The form of a window, such as `Mon-Wed,Fri 08:00-19:00 Europe/Berlin`. Whether there is such a time zone, and whether
-  # the window has any time, is checked by `ecsrunner classes check`.
+  # The form of a window, such as `Mon-Wed,Fri 08:00-19:00 Europe/Berlin`. Whether there is such a time zone is checked by
+  # `ecsrunner classes check`.
   window_day     = "(?i:mon|tue|wed|thu|fri|sat|sun)"
   window_time    = "([01][0-9]|2[0-3]):[0-5][0-9]"
   window_pattern = "^((?i:daily)|${local.window_day}(-${local.window_day})?(,${local.window_day}(-${local.window_day})?)*)\\s+${local.window_time}-(${local.window_time}|24:00)\\s+[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
@@ -217,6 +217,11 @@ variable "classes" {
   }
 
   validation {
+    condition     = alltrue(flatten([for class in values(var.classes) : [for window in try(coalesce(class.warm.schedule, []), []) : length(distinct(try(regex("([0-9:]{5})-([0-9:]{5})", window), ["", "24:00"]))) == 2]]))
+    error_message = "runner_class_sizes: ${join("; ", flatten([for name, class in var.classes : [for window in try(coalesce(class.warm.schedule, []), []) : "class `${name}` has the window `${window}`" if length(distinct(try(regex("([0-9:]{5})-([0-9:]{5})", window), ["", "24:00"]))) == 1]]))}. An end that differs from the start is expected in warm.schedule. The whole day is `00:00-24:00`."
+  }
+
+  validation {
     condition     = alltrue([for class in values(var.classes) : try(length(class.warm.schedule), 0) <= 20])
     error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has ${length(class.warm.schedule)} windows in warm.schedule" if try(length(class.warm.schedule), 0) > 20])}. At most 20 are expected."
   }
@@ -274,6 +279,11 @@ variable "classes" {
   validation {
     condition     = alltrue(flatten([for class in values(var.classes) : [for pattern in coalesce(class.repositories, []) : can(regex(local.repository_pattern, pattern)) && !can(regex("/[.]{1,2}$", pattern))]]))
     error_message = "runner_class_sizes: ${join("; ", flatten([for name, class in var.classes : [for pattern in coalesce(class.repositories, []) : "class `${name}` has the repository `${pattern}`" if !can(regex(local.repository_pattern, pattern)) || can(regex("/[.]{1,2}$", pattern))]]))}. `owner/name`, `owner/*` or `*` is expected."
+  }
+
+  validation {
+    condition     = alltrue([for class in values(var.classes) : try(length(class.repositories) > 0, true)])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has an empty list of repositories" if !try(length(class.repositories) > 0, true)])}. At least one is expected, since no job could use the class. Leave repositories out for all that are allowed."
   }
 
   validation {
@@ -380,9 +390,15 @@ variable "settings" {
     error_message = "policy.fail_after_minutes is ${coalesce(var.settings.fail_after_minutes, 15)}: a whole number from 0 to 1380 is expected, since GitHub ends a queued job after 24 hours."
   }
 
+  # The control plane takes both, and ignores the time.
+  validation {
+    condition     = coalesce(var.settings.on_failure, "fail_job") != "wait" || var.settings.fail_after_minutes == null
+    error_message = "policy.fail_after_minutes is ${coalesce(var.settings.fail_after_minutes, 15)}, and policy.on_failure is `wait`: no time is expected, since such jobs wait until GitHub ends them."
+  }
+
   validation {
     condition     = length(var.settings.required_labels) > 0 && alltrue([for label in var.settings.required_labels : can(regex("^[^,\\s]([^,]*[^,\\s])?$", label))])
-    error_message = "required_labels is [${join(", ", var.settings.required_labels)}]: at least one label is expected, and no label may be empty, contain a comma, or have leading or trailing space."
+    error_message = "policy.required_labels is [${join(", ", var.settings.required_labels)}]: at least one label is expected, and no label may be empty, contain a comma, or have leading or trailing space."
   }
 
   validation {
@@ -392,7 +408,7 @@ variable "settings" {
 
   validation {
     condition     = alltrue([for event in var.settings.events : can(regex("^[a-z_]+$", event))])
-    error_message = "events is [${join(", ", var.settings.events)}]: names of GitHub events are expected, such as push or pull_request."
+    error_message = "policy.events is [${join(", ", var.settings.events)}]: names of GitHub events are expected, such as push or pull_request."
   }
 
   validation {
@@ -401,7 +417,7 @@ variable "settings" {
       && var.settings.registration.organization.group >= 1 && floor(var.settings.registration.organization.group) == var.settings.registration.organization.group,
       false,
     )
-    error_message = "registration.organization is `${try(var.settings.registration.organization.name, "null")}`, group ${try(var.settings.registration.organization.group, "null")}: the organization's login and the runner group's id are expected; 1 is the default group."
+    error_message = "github.organization is `${try(var.settings.registration.organization.name, "null")}`, group ${try(var.settings.registration.organization.group, "null")}: the organization's login and the runner group's id are expected; 1 is the default group."
   }
 
   validation {
@@ -422,6 +438,6 @@ variable "settings" {
 
   validation {
     condition     = alltrue(flatten([for rate in [for pace in [var.settings.paces.github, var.settings.paces.fargate] : pace if pace != null] : [for number in [rate.burst, rate.per_minute] : number >= 1 && number <= 60000 && floor(number) == number]]))
-    error_message = "paces: ${jsonencode({ for key, rate in var.settings.paces : key => rate if rate != null })}: whole numbers from 1 to 60000 are expected."
+    error_message = "limits.paces: ${jsonencode({ for key, rate in var.settings.paces : key => rate if rate != null })}: whole numbers from 1 to 60000 are expected."
   }
 }

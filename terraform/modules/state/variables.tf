@@ -36,11 +36,6 @@ variable "kms_key_arn" {
   description = "ARN of your own KMS key for the state table and the secrets. If null, AWS's own keys are used."
   type        = string
   default     = null
-
-  validation {
-    condition     = var.kms_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
-    error_message = "kms_key_arn is `${coalesce(var.kms_key_arn, "null")}`: the ARN of a key is expected, not of an alias, such as arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab."
-  }
 }
 
 variable "secret_recovery_window_days" {
@@ -51,7 +46,7 @@ variable "secret_recovery_window_days" {
 
   validation {
     condition     = var.secret_recovery_window_days == 0 || try(var.secret_recovery_window_days >= 7 && var.secret_recovery_window_days <= 30 && floor(var.secret_recovery_window_days) == var.secret_recovery_window_days, false)
-    error_message = "secret_recovery_window_days is ${var.secret_recovery_window_days}: 0 or a whole number from 7 to 30 is expected."
+    error_message = "storage.secret_recovery_window_days is ${var.secret_recovery_window_days}: 0 or a whole number from 7 to 30 is expected."
   }
 }
 

@@ -26,16 +26,6 @@ variable "iam" {
   })
   default  = {}
   nullable = false
-
-  validation {
-    condition     = var.iam.permissions_boundary == null || can(regex("^arn:[^:]+:iam::(aws|[0-9]{12}):policy/[A-Za-z0-9_+=,.@/-]+$", var.iam.permissions_boundary))
-    error_message = "iam.permissions_boundary is `${coalesce(var.iam.permissions_boundary, "null")}`: the ARN of a policy is expected, such as arn:aws:iam::123456789012:policy/boundary."
-  }
-
-  validation {
-    condition     = can(regex("^/([A-Za-z0-9_+=,.@-]+/)*$", var.iam.path)) && length(var.iam.path) <= 512
-    error_message = "iam.path is `${var.iam.path}`: at most 512 characters that begin and end with `/` are expected, such as `/ci/`."
-  }
 }
 
 variable "throttle" {
@@ -49,12 +39,12 @@ variable "throttle" {
 
   validation {
     condition     = var.throttle.rate >= 1 && var.throttle.rate <= 10000
-    error_message = "throttle.rate is ${var.throttle.rate}: 1 to 10000 requests a second are expected (API Gateway's quota)."
+    error_message = "webhook.throttle.rate is ${var.throttle.rate}: 1 to 10000 requests a second are expected (API Gateway's quota)."
   }
 
   validation {
-    condition     = var.throttle.burst >= 1 && var.throttle.burst <= 5000
-    error_message = "throttle.burst is ${var.throttle.burst}: 1 to 5000 requests are expected (API Gateway's quota)."
+    condition     = var.throttle.burst >= 1 && var.throttle.burst <= 5000 && floor(var.throttle.burst) == var.throttle.burst
+    error_message = "webhook.throttle.burst is ${var.throttle.burst}: a whole number from 1 to 5000 is expected (API Gateway's quota)."
   }
 }
 
@@ -65,12 +55,12 @@ variable "source_cidrs" {
 
   validation {
     condition     = var.source_cidrs == null ? true : length(var.source_cidrs) > 0
-    error_message = "source_cidrs is empty: at least one range is expected, since otherwise no webhook could be sent. Leave it out (null) for GitHub's addresses, or give `0.0.0.0/0` and `::/0` to allow all."
+    error_message = "webhook.source_cidrs is empty: at least one range is expected, since otherwise no webhook could be sent. Leave it out (null) for GitHub's addresses, or give `0.0.0.0/0` and `::/0` to allow all."
   }
 
   validation {
     condition     = alltrue([for cidr in coalesce(var.source_cidrs, []) : can(cidrhost(cidr, 0))])
-    error_message = "source_cidrs has ${join(", ", [for cidr in coalesce(var.source_cidrs, []) : "`${cidr}`" if !can(cidrhost(cidr, 0))])}: address ranges such as `192.30.252.0/22` or `2606:50c0::/32` are expected."
+    error_message = "webhook.source_cidrs has ${join(", ", [for cidr in coalesce(var.source_cidrs, []) : "`${cidr}`" if !can(cidrhost(cidr, 0))])}: address ranges such as `192.30.252.0/22` or `2606:50c0::/32` are expected."
   }
 }
 
@@ -83,7 +73,7 @@ variable "waf" {
 
   validation {
     condition     = var.waf == null ? true : can(regex("^arn:[^:]+:wafv2:[^:]+:[0-9]{12}:regional/webacl/", var.waf.acl_arn))
-    error_message = "waf.acl_arn is `${try(var.waf.acl_arn, "")}`: the ARN of a regional web ACL is expected, as in `arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/name/id`."
+    error_message = "webhook.waf.acl_arn is `${try(var.waf.acl_arn, "")}`: the ARN of a regional web ACL is expected, as in `arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/name/id`."
   }
 }
 
@@ -92,11 +82,6 @@ variable "log_retention_days" {
   type        = number
   default     = 30
   nullable    = false
-
-  validation {
-    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
-    error_message = "log_retention_days is ${var.log_retention_days}: CloudWatch Logs accepts 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653."
-  }
 }
 
 variable "account_log_role" {
@@ -107,7 +92,7 @@ variable "account_log_role" {
 
   validation {
     condition     = contains(["none", "existing", "own"], var.account_log_role)
-    error_message = "account_log_role is `${var.account_log_role}`: `none`, `existing` or `own` is expected."
+    error_message = "webhook.account_log_role is `${var.account_log_role}`: `none`, `existing` or `own` is expected."
   }
 }
 
@@ -119,6 +104,6 @@ variable "archive_days" {
 
   validation {
     condition     = var.archive_days >= 0 && var.archive_days <= 3650 && floor(var.archive_days) == var.archive_days
-    error_message = "archive_days is ${var.archive_days}: a whole number from 0 (no archive) to 3650 is expected."
+    error_message = "webhook.archive_days is ${var.archive_days}: a whole number from 0 (no archive) to 3650 is expected."
   }
 }

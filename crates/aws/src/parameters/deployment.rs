@@ -201,8 +201,8 @@ impl DeploymentFacts {
                 assign_public_ip: keys.flag("assign_public_ip", false),
             },
             task_definitions: task_definitions(&mut keys),
-            service_definitions: keys.parsed("service_definitions").unwrap_or_default(),
-            capacity_providers: keys.parsed("capacity_providers").unwrap_or_default(),
+            service_definitions: keys.parsed("service_definitions", &[]).unwrap_or_default(),
+            capacity_providers: keys.parsed("capacity_providers", &[]).unwrap_or_default(),
             queue_url: keys.text("queue_url"),
             webhook_url: document.value.get("webhook_url").and_then(Value::as_str).map(str::to_owned),
             webhook_secret: keys.text("webhook_secret"),
@@ -246,7 +246,7 @@ fn agents(keys: &mut Keys<'_>) -> BTreeMap<Arch, AgentObject> {
         key: String,
         version: String,
     }
-    let entries: BTreeMap<Arch, Entry> = keys.parsed("agents").unwrap_or_default();
+    let entries: BTreeMap<Arch, Entry> = keys.parsed("agents", &[]).unwrap_or_default();
     let object = |entry: Entry| AgentObject { bucket: entry.bucket, key: entry.key, version: entry.version };
     entries.into_iter().map(|(arch, entry)| (arch, object(entry))).collect()
 }
@@ -266,7 +266,9 @@ fn image(keys: &mut Keys<'_>) -> Option<ImageFacts> {
         runner_version: Option<String>,
         plain: bool,
     }
-    let entry: Entry = keys.parsed(KEY)?;
+    let least: [(&str, toml::Value); 4] =
+        [("builder", "none".into()), ("sources", "".into()), ("tag", "".into()), ("plain", true.into())];
+    let entry: Entry = keys.parsed(KEY, &least)?;
     let is_built = match entry.builder.as_str() {
         "codebuild" => true,
         "docker" | "none" => false,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use toml::Table;
 
 /// The parameters' names, without the prefix.
 pub(super) const NAMES: [&str; 3] = ["deployment", "settings", "classes"];
@@ -13,6 +14,19 @@ pub(super) const PAUSED: &str = "paused";
 pub(super) struct Document {
     pub(super) name: String,
     pub(super) value: Value,
+}
+
+impl Document {
+    /// Returns its keys in the form in which settings and classes are read.
+    pub(super) fn table(self, mistakes: &mut Vec<String>) -> Option<Table> {
+        if self.value.is_object()
+            && let toml::Value::Table(table) = ecsrunner_entries::of_json(self.value)
+        {
+            return Some(table);
+        }
+        mistakes.push("a JSON object is expected".to_owned());
+        None
+    }
 }
 
 pub(super) fn find(
@@ -82,16 +96,23 @@ impl<'a> Keys<'a> {
         Some(self.text(key))
     }
 
-    /// Reads a value that may be missing.
-    pub(super) fn parsed<T: DeserializeOwned>(&mut self, key: &str) -> Option<T> {
+    /// Reads an object that may be missing. `least` has its required keys with valid values.
+    pub(super) fn parsed<T: DeserializeOwned>(
+        &mut self,
+        key: &str,
+        least: &[(&str, toml::Value)],
+    ) -> Option<T> {
         let value = self.object.get(key).filter(|value| !value.is_null())?;
-        match T::deserialize(value) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.mistake(key, format_args!("cannot be read: {error}"));
-                None
-            }
-        }
+        let toml::Value::Table(table) = ecsrunner_entries::of_json(value.clone()) else {
+            self.mistake(key, format_args!("is {value}: an object is expected"));
+            return None;
+        };
+        let least: Table = least.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+        let mut found = Vec::new();
+        let read = ecsrunner_entries::read(key, table, &least, &mut found).valid();
+        let name = self.name;
+        self.mistakes.extend(found.iter().map(|mistake| format!("parameter `{name}`: {mistake}")));
+        read
     }
 
     /// Reads a list of texts, each parsed by `parse`.

@@ -105,7 +105,7 @@ fn a_class_with_services_needs_a_task_definition_that_has_them() {
     assert_eq!(
         faults,
         [
-            "parameter `/ecsrunner/ci/classes`: class `box`: service `db` has a process, which is for one machine: on ECS \
+            "parameter `/ecsrunner/ci/classes`: box: service `db` has a process, which is for one machine: on ECS \
           the container of its image runs"
         ]
     );
@@ -115,7 +115,7 @@ fn a_class_with_services_needs_a_task_definition_that_has_them() {
         assert_eq!(names, "small");
         assert_eq!(
             faults[1],
-            "parameter `/ecsrunner/ci/classes`: class `db`: it declares services, and the deployment has no task \
+            "parameter `/ecsrunner/ci/classes`: db: it declares services, and the deployment has no task \
              definition with them for the image `default`"
         );
     }
@@ -255,9 +255,51 @@ fn every_mistake_is_told_by_parameter_key_and_value() {
         "parameter `/ecsrunner/ci/deployment`: `queue_url` is missing",
         "parameter `/ecsrunner/ci/settings`: repositories is empty: at least one is needed",
         "parameter `/ecsrunner/ci/settings`: limits.max_runners is 0: at least 1 is expected",
-        "parameter `/ecsrunner/ci/classes` is not an object of classes by name",
+        "parameter `/ecsrunner/ci/classes`: a JSON object is expected",
     ];
     assert_eq!(mistakes, expected);
+}
+
+#[test]
+fn a_value_of_another_type_hides_no_other_mistake() {
+    let mut wrong = facts();
+    wrong["agents"] = json!({"x64": {"bucket": 7, "key": "agent", "version": 3}});
+    wrong["image"] = json!({"builder": "codebuild", "sources": 7, "tag": "1", "projects": []});
+    let settings = json!({"version": 1, "deployment": "ci", "repositories": ["acme"], "events": [null], "paused": "no",
+                          "limits": {"max_runners": "many", "max_job_minutes": 0}});
+    let mistakes = parse(&wrong, &settings, &json!({})).unwrap_err();
+    let text = |rest: &str| format!("parameter `/ecsrunner/ci/{rest}");
+    assert_eq!(
+        mistakes,
+        [
+            text("deployment`: agents.x64.bucket: invalid type: integer `7`, expected a text"),
+            text("deployment`: agents.x64.version: invalid type: integer `3`, expected a text"),
+            text("deployment`: image.projects: invalid type: sequence, expected a table"),
+            text("deployment`: image.sources: invalid type: integer `7`, expected a text"),
+            text("deployment`: image.plain: this key is missing"),
+            text(
+                "settings`: limits.max_runners: invalid type: string \"many\", expected a whole number from 0 to 4294967295"
+            ),
+            text("settings`: events[0]: invalid type: null, expected a text"),
+            text("settings`: paused: invalid type: string \"no\", expected true or false"),
+            text(
+                "settings`: repositories: repository pattern `acme` is not valid: `owner/name`, `owner/*` or `*` is expected"
+            ),
+            text("settings`: limits.max_job_minutes is 0: at least 1 is expected"),
+        ]
+    );
+    let classes = json!({"odd": {"cpu": "x", "memory": 1024, "labels": [null], "max_runners": 0}});
+    let faults = parse(&facts(), &self::settings(), &classes).unwrap().class_faults;
+    assert_eq!(
+        faults,
+        [
+            text(
+                "classes`: odd.cpu: invalid type: string \"x\", expected a whole number from 0 to 4294967295"
+            ),
+            text("classes`: odd.labels[0]: invalid type: null, expected a text"),
+            text("classes`: odd: max_runners is 0, at least 1 is needed"),
+        ]
+    );
 }
 
 #[test]
@@ -288,7 +330,7 @@ fn a_class_with_a_mistake_is_set_aside_and_the_others_stay() {
     let configuration = parse(&facts(), &settings(), &classes).unwrap();
     assert_eq!(configuration.catalogue.names(), "small");
     assert_eq!(configuration.class_faults.len(), 2, "{:?}", configuration.class_faults);
-    assert!(configuration.class_faults[0].contains("class `newer`: unknown field `gpu`"));
+    assert!(configuration.class_faults[0].contains("newer.gpu: unknown field `gpu`"));
 }
 
 #[test]

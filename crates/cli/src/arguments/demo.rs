@@ -77,7 +77,7 @@ pub(crate) struct DemoOptions {
     #[arg(long, value_name = "DIR")]
     pub(crate) logs: Option<PathBuf>,
     /// Run N short jobs instead of a workflow (1 to 256)
-    #[arg(long, value_name = "N", conflicts_with_all = OF_WORKFLOW, value_parser = clap::value_parser!(u32).range(1..=256))]
+    #[arg(long, value_name = "N", conflicts_with_all = OF_WORKFLOW, value_parser = super::whole::<u32>(1, 256))]
     pub(crate) jobs: Option<u32>,
     /// Show each job's summary, with a note about its runner
     #[arg(long)]
@@ -239,7 +239,7 @@ pub(crate) struct GithubArguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
     /// Seed for reproducible choices and ids
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::whole::<u64>(0, u64::MAX))]
     pub(crate) seed: Option<u64>,
 }
 

@@ -81,7 +81,7 @@ pub(crate) struct PastArguments {
     #[arg(long, value_name = "WHEN", default_value = "24h")]
     pub(crate) since: Since,
     /// Maximum number of results
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = super::whole::<u32>(1, u32::MAX.into()))]
     pub(crate) limit: u32,
 }
 
@@ -316,7 +316,7 @@ pub(crate) struct UiArguments {
     /// Open the page at this job: its id, its URL at GitHub, or its runner's name
     pub(crate) job: Option<String>,
     /// Port of the page on 127.0.0.1 (0: any free port)
-    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    #[arg(long, value_name = "PORT", default_value_t = 0, value_parser = super::whole::<u16>(0, u16::MAX.into()))]
     pub(crate) port: u16,
     /// Print the address instead of opening a browser
     #[arg(long, short)]
@@ -387,7 +387,7 @@ pub(crate) struct CheckClasses {
     /// JSON object of classes by name (`-` for stdin)
     pub(crate) file: PathBuf,
     /// The deployment's `limits.max_warm`, to check `warm.count` of all classes together
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::whole::<u32>(0, u32::MAX.into()))]
     pub(crate) max_warm: Option<u32>,
     #[command(flatten)]
     pub(crate) format: FormatArguments,

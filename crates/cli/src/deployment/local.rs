@@ -45,7 +45,7 @@ impl LocalServer {
         } else {
             Some(Attachment::read(Path::new(named)).map_err(|error| match error {
                 AttachError::NoState(_) => Failure::usage(error).hint(
-                    "expected the URL that `ecsrunner local up` prints, or the directory of its `--state`",
+                    "name the URL that `ecsrunner local up` prints, or the directory of its `--state`",
                 ),
                 AttachError::Unreadable { .. } => Failure::permission(error)
                     .hint("run the command as the user who started the server: only that user may read the state directory"),

@@ -28,6 +28,12 @@ struct Document {
     prices_as_of: &'static str,
 }
 
+/// What `check --json` prints in place of the classes.
+#[derive(Serialize)]
+struct Mistakes<'a> {
+    mistakes: &'a [String],
+}
+
 pub(super) async fn list(arguments: &ListClasses) -> Result<(), Failure> {
     let deployment = Deployment::connect(&arguments.target).await?;
     let classes = deployment.classes().await?;
@@ -70,6 +76,9 @@ pub(super) fn check(arguments: &CheckClasses) -> Result<(), Failure> {
     }
     if mistakes.is_empty() {
         return show(ClassView::all(&catalogue), Vec::new(), arguments.format.json);
+    }
+    if arguments.format.json {
+        output::print_json(&Mistakes { mistakes: &mistakes })?;
     }
     Err(mistaken(&arguments.file, &mistakes))
 }

@@ -48,14 +48,14 @@ fn a_value_of_the_deployment_that_is_wrong_is_named_with_its_key() {
     for (text, expected) in [
         (
             "limits = { max_runners = 'many' }",
-            "limits.max_runners: invalid type: string \"many\", expected u32",
+            "limits.max_runners: invalid type: string \"many\", expected a whole number from 0 to 4294967295",
         ),
         ("limits = { max_runners = 0 }", "limits.max_runners is 0: at least 1 is expected"),
         (
             "paces = { github = { burst = 0 } }",
             "paces.github.burst is 0: a whole number from 1 to 60000 is expected",
         ),
-        ("paused = 'no'", "paused: invalid type: string \"no\", expected a boolean"),
+        ("paused = 'no'", "paused: invalid type: string \"no\", expected true or false"),
         ("limits = 7", "limits: invalid type: integer, a table is expected"),
     ] {
         assert_eq!(mistake(&format!("{text}\n{CLASS}{ARRIVALS}")), expected);
@@ -66,7 +66,10 @@ fn a_value_of_the_deployment_that_is_wrong_is_named_with_its_key() {
     let size = mistake(&format!("[classes.odd]\ncpu = 1000\nmemory = 2048\n{ARRIVALS}"));
     assert!(size.starts_with("classes.odd: cpu ") && size.contains("1000"), "{size}");
     let class = mistake(&format!("[classes.odd]\ncpu = 'x'\nmemory = 2048\n{ARRIVALS}"));
-    assert_eq!(class, "classes.odd.cpu: invalid type: string \"x\", expected u32");
+    assert_eq!(
+        class,
+        "classes.odd.cpu: invalid type: string \"x\", expected a whole number from 0 to 4294967295"
+    );
 }
 
 #[test]

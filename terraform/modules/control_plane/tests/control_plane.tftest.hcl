@@ -475,26 +475,10 @@ run "an_alias_of_a_key_is_refused" {
   expect_failures = [var.traces]
 }
 
-run "a_github_without_tls_is_refused" {
-  command = plan
-  variables {
-    github_api_url = "http://github.example.com/api/v3"
-  }
-  expect_failures = [var.github_api_url]
-}
-
 run "a_log_level_that_would_tell_secrets_is_refused" {
   command = plan
   variables {
     log = { level = "trace" }
-  }
-  expect_failures = [var.log]
-}
-
-run "a_retention_that_is_not_offered_is_refused" {
-  command = plan
-  variables {
-    log = { retention_days = 0 }
   }
   expect_failures = [var.log]
 }
@@ -567,26 +551,42 @@ run "roles_are_bounded_and_named_as_asked_for" {
   }
 }
 
-run "a_boundary_that_is_no_policy_is_refused" {
-  command = plan
-  variables {
-    iam = { permissions_boundary = "boundary" }
-  }
-  expect_failures = [var.iam]
-}
-
-run "a_path_without_a_slash_is_refused" {
-  command = plan
-  variables {
-    iam = { path = "ci" }
-  }
-  expect_failures = [var.iam]
-}
-
 run "projects_without_a_repository_are_refused" {
   command = plan
   variables {
     image = { projects = { x64 = { name = "ecsrunner-ci-image-x64", arn = "arn:aws:codebuild:eu-west-1:123456789012:project/ecsrunner-ci-image-x64" } } }
   }
   expect_failures = [var.image]
+}
+
+run "half_a_second_of_time_out_is_refused" {
+  command = plan
+  variables {
+    function = { timeout = 60.5 }
+  }
+  expect_failures = [var.function]
+}
+
+run "half_a_megabyte_of_memory_is_refused" {
+  command = plan
+  variables {
+    function = { memory = 256.5 }
+  }
+  expect_failures = [var.function]
+}
+
+run "half_a_concurrent_execution_is_refused" {
+  command = plan
+  variables {
+    function = { reserved_concurrency = 2.5 }
+  }
+  expect_failures = [var.function]
+}
+
+run "half_a_concurrent_sweep_is_refused" {
+  command = plan
+  variables {
+    function = { sweeper_reserved_concurrency = 1.5 }
+  }
+  expect_failures = [var.function]
 }

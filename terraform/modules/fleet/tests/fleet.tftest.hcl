@@ -353,22 +353,6 @@ run "an_image_without_a_tag_is_refused" {
   expect_failures = [var.images]
 }
 
-run "a_retention_that_cloudwatch_lacks_is_refused" {
-  command = plan
-  variables {
-    log_retention_days = 31
-  }
-  expect_failures = [var.log_retention_days]
-}
-
-run "an_alias_for_a_key_is_refused" {
-  command = plan
-  variables {
-    kms_key_arn = "alias/logs"
-  }
-  expect_failures = [var.kms_key_arn]
-}
-
 run "an_image_with_a_tag_is_refused" {
   command = plan
   variables {
@@ -406,22 +390,6 @@ run "roles_are_bounded_and_named_as_asked_for" {
     condition     = alltrue([for role in concat([aws_iam_role.execution], values(aws_iam_role.task)) : role.permissions_boundary == "arn:aws:iam::123456789012:policy/boundary" && role.path == "/ci/" && role.tags.team == "platform"])
     error_message = "Each role has the boundary, the path and the tags."
   }
-}
-
-run "a_boundary_that_is_no_policy_is_refused" {
-  command = plan
-  variables {
-    iam = { permissions_boundary = "boundary" }
-  }
-  expect_failures = [var.iam]
-}
-
-run "a_path_without_a_slash_is_refused" {
-  command = plan
-  variables {
-    iam = { path = "ci" }
-  }
-  expect_failures = [var.iam]
 }
 
 run "a_tag_of_another_architecture_is_refused" {

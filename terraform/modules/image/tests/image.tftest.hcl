@@ -667,11 +667,3 @@ run "a_directory_without_a_dockerfile_is_refused" {
   }
   expect_failures = [var.image]
 }
-
-run "a_retention_that_cloudwatch_lacks_is_refused" {
-  command = plan
-  variables {
-    log_retention_days = 31
-  }
-  expect_failures = [var.log_retention_days]
-}

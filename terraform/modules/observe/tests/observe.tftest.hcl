@@ -216,3 +216,27 @@ run "a_topic_that_is_none_is_refused" {
   }
   expect_failures = [var.notify]
 }
+
+run "half_a_failure_is_no_threshold" {
+  command = plan
+  variables {
+    alarms = { launch_failures = 1.5 }
+  }
+  expect_failures = [var.alarms]
+}
+
+run "half_a_minute_behind_is_no_threshold" {
+  command = plan
+  variables {
+    alarms = { sweep_behind_minutes = 5.5 }
+  }
+  expect_failures = [var.alarms]
+}
+
+run "half_a_day_of_a_version_is_no_threshold" {
+  command = plan
+  variables {
+    alarms = { runner_version_days = 1.5 }
+  }
+  expect_failures = [var.alarms]
+}

@@ -292,7 +292,7 @@ run "everything_that_can_be_said_is_passed_on" {
     settings = {
       repositories       = ["acme/app", "Acme/*"], required_labels = ["self-hosted", "ours"], public_repositories = true, forks = true,
       events             = ["push", "pull_request"], check_runs = true, rerun = true, rerun_repositories = ["acme/app", "acme/*"]
-      on_failure         = "wait", fail_after_minutes = 30, job_summary = true
+      on_failure         = "fail_job", fail_after_minutes = 30, job_summary = true
       budget             = { daily_usd = 20, monthly_usd = 300, action = "hold" }, self_hosted_fee = 0.002
       repository_budgets = { "acme/app" = { monthly_usd = 12.5 } }
       registration       = { organization = { name = "acme", group = 3 } }
@@ -321,7 +321,7 @@ run "everything_that_can_be_said_is_passed_on" {
     error_message = "reruns are lost"
   }
   assert {
-    condition     = jsondecode(aws_ssm_parameter.document["settings"].insecure_value).on_failure == "wait" && jsondecode(aws_ssm_parameter.document["settings"].insecure_value).fail_after_minutes == 30 && jsondecode(aws_ssm_parameter.document["settings"].insecure_value).job_summary
+    condition     = jsondecode(aws_ssm_parameter.document["settings"].insecure_value).on_failure == "fail_job" && jsondecode(aws_ssm_parameter.document["settings"].insecure_value).fail_after_minutes == 30 && jsondecode(aws_ssm_parameter.document["settings"].insecure_value).job_summary
     error_message = "what becomes of jobs that cannot be served is lost"
   }
   assert {
@@ -1140,4 +1140,29 @@ run "a_runner_version_with_a_v_is_refused" {
     }
   }
   expect_failures = [var.facts]
+}
+
+run "a_window_that_ends_when_it_begins_is_refused" {
+  command = plan
+  variables {
+    classes  = { small = { cpu = 512, memory = 1024, warm = { count = 1, schedule = ["Mon-Fri 08:00-08:00 UTC"] } } }
+    settings = { repositories = ["*"], limits = { max_warm = 1 } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "a_class_for_no_repository_is_refused" {
+  command = plan
+  variables {
+    classes = { small = { cpu = 512, memory = 1024, repositories = [] } }
+  }
+  expect_failures = [var.classes]
+}
+
+run "a_time_for_jobs_that_wait_is_refused" {
+  command = plan
+  variables {
+    settings = { repositories = ["acme/*"], on_failure = "wait", fail_after_minutes = 10 }
+  }
+  expect_failures = [var.settings]
 }

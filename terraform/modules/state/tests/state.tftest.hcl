@@ -222,14 +222,6 @@ run "a_deployment_name_with_a_dot_is_refused" {
   expect_failures = [var.deployment]
 }
 
-run "an_alias_for_a_key_is_refused" {
-  command = plan
-  variables {
-    kms_key_arn = "alias/mine"
-  }
-  expect_failures = [var.kms_key_arn]
-}
-
 run "a_recovery_window_that_aws_refuses_is_refused" {
   command = plan
   variables {

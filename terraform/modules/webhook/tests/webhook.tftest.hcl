@@ -296,14 +296,6 @@ run "a_web_acl_of_cloudfront_is_refused" {
   expect_failures = [var.waf]
 }
 
-run "a_retention_that_is_not_offered_is_refused" {
-  command = plan
-  variables {
-    log_retention_days = 31
-  }
-  expect_failures = [var.log_retention_days]
-}
-
 run "a_log_role_of_another_word_is_refused" {
   command = plan
   variables {
@@ -333,18 +325,10 @@ run "roles_are_bounded_and_named_as_asked_for" {
   }
 }
 
-run "a_boundary_that_is_no_policy_is_refused" {
+run "half_a_request_of_burst_is_refused" {
   command = plan
   variables {
-    iam = { permissions_boundary = "boundary" }
+    throttle = { burst = 10.5 }
   }
-  expect_failures = [var.iam]
-}
-
-run "a_path_without_a_slash_is_refused" {
-  command = plan
-  variables {
-    iam = { path = "ci" }
-  }
-  expect_failures = [var.iam]
+  expect_failures = [var.throttle]
 }

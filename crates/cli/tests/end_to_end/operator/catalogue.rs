@@ -2,6 +2,31 @@
 
 use super::*;
 
+#[test]
+fn mistakes_in_a_catalogue_are_one_json_document_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let classes = r#"{"a": {"cpu": "x", "memory": 1024, "labels": [null]}, "b": {"cpu": 512, "memory": 1024, "repositories": []}}"#;
+    std::fs::write(dir.path().join("classes.json"), classes).unwrap();
+    let checked =
+        ecsrunner(dir.path()).args(["classes", "check", "classes.json", "--json"]).output().unwrap();
+    insta::assert_snapshot!(told(&checked, dir.path()), @r#"
+    exit code 2
+    --- stdout
+    {
+      "mistakes": [
+        "a.cpu: invalid type: string \"x\", expected a whole number from 0 to 4294967295",
+        "a.labels[0]: invalid type: null, expected a text",
+        "b: repositories is empty, at least one is needed: leave it out for all that are allowed"
+      ]
+    }
+    --- stderr
+    error: classes.json has 3 mistakes:
+      a.cpu: invalid type: string "x", expected a whole number from 0 to 4294967295
+      a.labels[0]: invalid type: null, expected a text
+      b: repositories is empty, at least one is needed: leave it out for all that are allowed
+    "#);
+}
+
 #[tokio::test]
 async fn a_catalogue_is_checked_with_every_mistake() {
     let dir = tempfile::tempdir().unwrap();

@@ -175,8 +175,12 @@ impl ClassEntry {
 
     /// Returns which repositories may use the class; `None` for all that policy allows.
     fn repositories(&self, name: &ClassName, errors: &mut Vec<ClassError>) -> Option<Vec<RepositoryPattern>> {
+        let repositories = self.repositories.as_ref()?;
+        if repositories.is_empty() {
+            errors.push(ClassError::NoRepository { class: name.to_string() });
+        }
         let mut patterns = Vec::new();
-        for text in self.repositories.as_ref()? {
+        for text in repositories {
             match RepositoryPattern::parse(text) {
                 Ok(pattern) => patterns.push(pattern),
                 Err(source) => errors.push(ClassError::Repository { class: name.to_string(), source }),

@@ -21,6 +21,11 @@ pub enum ClassError {
         /// What is wrong with the pattern.
         source: ParseIdError,
     },
+    /// A list that no repository is in.
+    #[error(
+        "class `{class}`: repositories is empty, at least one is needed: leave it out for all that are allowed"
+    )]
+    NoRepository { class: String },
     /// A label that GitHub or the class grammar does not allow.
     #[error("class `{class}`: label `{label}` is not valid: {expected}")]
     Label {
