@@ -155,7 +155,7 @@ pub(crate) async fn an_operator_looks_for_what_is_wrong(chain: &Chain) {
     for part in parts {
         assert_eq!(state(part), "ok", "{part}: {doctor}");
     }
-    assert_eq!(state("image"), "unknown", "no runner has reported the version of its runner: {doctor}");
+    assert_eq!(state("image"), "unknown", "nothing says which runner is the newest: {doctor}");
     assert_eq!(state("exec"), "warning", "a class that allows ECS Exec is named: {doctor}");
     assert_eq!(state("webhook-sources"), "failed", "a list that GitHub's has outgrown is noticed: {doctor}");
     assert_eq!(state("network"), "failed", "a subnet that EC2 does not know is named: {doctor}");

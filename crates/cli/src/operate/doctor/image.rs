@@ -86,9 +86,24 @@ pub(super) async fn look(aws: &AwsDeployment) -> Vec<Check> {
             let now = Timestamp::now();
             checks.extend(used.values().map(|used| check(used, &seen, newest.as_ref(), now)));
         }
-        Err(failure) => checks.push(Check::unknown(NAME, &failure)),
+        Err(failure) => {
+            checks.push(Check::unknown(NAME, &failure));
+            checks.extend(used.values().filter_map(inactive));
+        }
     }
     checks
+}
+
+/// Returns a failed check if no task can be started with the task definition.
+fn inactive(used: &Used) -> Option<Check> {
+    let Used { definition, image, .. } = used;
+    (image.status != "ACTIVE").then(|| {
+        Check::failed(
+            NAME,
+            format_args!("task definition {definition} is {}", image.status),
+            "run `terraform apply` to create a new revision",
+        )
+    })
 }
 
 /// Returns the versions of the last runners, the latest first.
@@ -105,14 +120,10 @@ async fn seen(aws: &AwsDeployment) -> Result<Vec<Seen>, Failure> {
 }
 
 fn check(used: &Used, seen: &[Seen], newest: Option<&Newest>, now: Timestamp) -> Check {
-    let Used { definition, image, variants } = used;
-    if image.status != "ACTIVE" {
-        return Check::failed(
-            NAME,
-            format_args!("task definition {definition} is {}", image.status),
-            "run `terraform apply` to create a new revision",
-        );
+    if let Some(inactive) = inactive(used) {
+        return inactive;
     }
+    let Used { image, variants, .. } = used;
     // A runner from before the push had another image.
     let is_of_image = |seen: &&Seen| {
         variants.contains(&seen.variant) && image.pushed_at.is_none_or(|pushed| pushed <= seen.began)
