@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn the_first_of_a_kind_in_a_minute_is_logged_with_the_number_of_those_before() {
         let seldom = Seldom::default();
-        let at = |secs| Timestamp::from_second(1_700_000_000 + secs).unwrap();
+        let at = |secs: i64| Timestamp::from_second(1_700_000_000 + secs).unwrap();
         assert_eq!(seldom.admit("a", at(0)), Some(0));
         assert_eq!(seldom.admit("a", at(1)), None);
         assert_eq!(seldom.admit("b", at(2)), Some(0));

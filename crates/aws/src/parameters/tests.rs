@@ -3,7 +3,7 @@ use ecsrunner_core::id::ClassName;
 use ecsrunner_core::rules::class::size::Arch;
 use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::image::{ImageRules, RunnerVersion};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::ecs::definition::Variant;
