@@ -202,14 +202,13 @@ impl Checker<'_, '_> {
                     let node = Node { at: node.at, value: Yaml::Text(text) };
                     return self.literal(&node, rule, name, allowed);
                 }
-                Some(Content::Expression(_)) if is_condition(rule) && is_mixed(text) => {
-                    let text = format!(
-                        "{} is always true: text around an expression makes it a text that is not empty; without `${{{{` and \
-                         `}}}}` all of it is one expression",
-                        shown(name)
-                    );
-                    self.faults.note(node.at, text);
-                    return content.unwrap_or(Content::Null);
+                Some(Content::Expression(expression)) => {
+                    if is_condition(rule)
+                        && let Some(note) = note_on_mixture(text)
+                    {
+                        self.faults.note(node.at, format!("{} {note}", shown(name)));
+                    }
+                    return Content::Expression(expression);
                 }
                 Some(Content::Insert) => self.faults.add(node.at, "`insert` is only allowed as a key"),
                 Some(content) => return content,
@@ -325,10 +324,22 @@ fn is_condition(rule: &Rule) -> bool {
     rule.shapes.iter().any(|shape| matches!(shape, Shape::Condition))
 }
 
-/// Whether a text is more than one expression. GitHub does not trim it: the line break at the end of a block is text.
-/// (actions/runner, `src/Sdk/WorkflowParser/ObjectTemplating/TemplateReader.cs`)
-fn is_mixed(text: &str) -> bool {
-    template::parts(text).is_some_and(|parts| parts.len() > 1)
+/// Says what a condition is that is more than one expression. GitHub does not trim it: the line break at the end of a block
+/// is text. (actions/runner, `src/Sdk/WorkflowParser/ObjectTemplating/TemplateReader.cs`)
+fn note_on_mixture(text: &str) -> Option<&'static str> {
+    let parts = template::parts(text)?;
+    if parts.len() < 2 {
+        None
+    } else if parts.iter().any(|part| matches!(part, Part::Text(_))) {
+        Some(
+            "is always true: text around an expression makes it a text that is not empty; without `${{` and `}}` all of \
+             it is one expression",
+        )
+    } else {
+        Some(
+            "is true unless it is an empty text: several expressions make one text; join them in one expression",
+        )
+    }
 }
 
 /// Returns a number as the file writes it.
