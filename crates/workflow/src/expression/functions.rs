@@ -136,7 +136,7 @@ enum Part<'a> {
     Argument(usize, String),
 }
 
-/// Replaces `{0}`, `{1}`, … by the arguments, of which there are `count`. `{{` and `}}` are braces. An argument that the
+/// Replaces `{0}`, `{1}`, … by the arguments. There are `count` of them. `{{` and `}}` are braces. An argument that the
 /// template does not name is not evaluated. (actions/runner, `src/Sdk/Expressions/Sdk/Functions/Format.cs`)
 pub(super) fn format(
     template: &str,
