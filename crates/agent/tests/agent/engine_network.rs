@@ -291,7 +291,7 @@ fn only_its_own_job_reaches_what_a_container_does_not_publish() {
     assert!(reaches(&of_services, OTHER, "198.51.100.2", 8088), "what is published");
 
     machine.told("iptables -P FORWARD DROP");
-    // A server of the machine answers containers, whoever it is, and containers of one network reach each other.
+    // Every server of the machine answers containers, and containers of one network reach each other.
     let page = engine.path("image").display().to_string();
     let server =
         format!("exec setpriv --reuid={OTHER} --clear-groups busybox httpd -f -p 10.241.16.1:8090 -h {page}");

@@ -244,7 +244,7 @@ impl<W: World> Engine<W> {
         Ok(written)
     }
 
-    /// Returns the hold of a placement that has no capacity, which this process heeds at once.
+    /// Returns the hold of a placement that has no capacity, which this process applies at once.
     pub(crate) fn hold_placement(
         &self,
         placement: &Placement,

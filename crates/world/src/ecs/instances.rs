@@ -55,7 +55,7 @@ impl Ecs {
         };
         let found = self.instances.iter().position(fits);
         let index = found.unwrap_or_else(|| {
-            // The smallest instance of which the task reserves more than half.
+            // The task reserves more than half of the smallest instance that holds it.
             let (id, host) = (self.random.hex(32), format!("i-{}", self.random.hex(17)));
             let cpu = cpu.next_power_of_two();
             self.instances.push(Instance { id, host, provider, cpu, draining: false, idle_since: None });

@@ -217,7 +217,7 @@ impl Hub {
     pub fn steal(&mut self, job: JobId, now: Timestamp) -> bool {
         let queued = self.jobs.get(&job).is_some_and(|job| job.state == HubState::Queued);
         if queued {
-            self.begin(job, "somebody's runner".to_owned(), now);
+            self.begin(job, "someone's runner".to_owned(), now);
         }
         queued
     }
