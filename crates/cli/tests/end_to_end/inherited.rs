@@ -35,7 +35,7 @@ async fn a_job_has_no_terminal_of_the_servers_nor_its_umask_and_outlives_its_int
         assert!(has_terminal(&server));
         let gate = testbed.path("gate");
         let script = format!(
-            "(: <>/dev/tty) 2>/dev/null && echo has a terminal\necho umask $(umask)\n\
+            "(: <>/dev/tty) 2>/dev/null && echo has $((1 + 0)) terminal\necho umask $(umask)\n\
              until [ -e {} ]; do sleep 0.1; done",
             gate.display()
         );
@@ -49,7 +49,7 @@ async fn a_job_has_no_terminal_of_the_servers_nor_its_umask_and_outlives_its_int
         assert_eq!(testbed.github.wait_for(job, "completed").await["conclusion"], "success");
         let log = testbed.github.log(job).await;
         assert!(log.contains("umask 0022"), "{log}");
-        assert!(!log.contains("has a terminal"), "{log}");
+        assert!(!log.contains("has 1 terminal"), "{log}");
         testbed.ends_with_nothing_left(server).await;
     })
     .await;

@@ -110,9 +110,10 @@ fn masked_values_are_hidden_and_stopped_commands_are_output() {
     let told: Vec<Value> = annotations.map(|made| json!([made["title"], made["message"]])).collect();
     let bad =
         "stop-commands has the token \"error\": expected a text that is no command, such as a random one";
+    let hidden = "Skip output 'hidden' since it may contain secret.";
     assert_eq!(
         json!(told),
-        json!([["***", "of ***"], [null, "read"], [null, bad], [null, "again"]]),
+        json!([["***", "of ***"], [null, "read"], [null, bad], [null, "again"], [null, hidden]]),
         "a stop ends with its step"
     );
     assert_eq!(job["summaries"], json!([{"step": "first", "text": "sum ***\n"}]));
