@@ -42,7 +42,7 @@ pub(crate) fn insert(rules: &[Rule], comment: &str) -> io::Result<()> {
 /// Removes some of a task's rules.
 pub(crate) fn remove_some(device: &str, owner: &str, rules: &[Rule]) -> io::Result<()> {
     let comment = comment(device, owner);
-    rules.iter().fold(Ok(()), |removed, rule| removed.and(change("-D", rule, &comment)))
+    all(rules.iter().map(|rule| change("-D", rule, &comment)))
 }
 
 /// Removes an owner's rules, whose devices have names with a prefix.
@@ -75,7 +75,13 @@ pub(crate) fn digits(owner: &str) -> String {
 
 /// Removes the rules whose comment is meant. Others may remove them at the same time.
 fn remove(is_meant: impl Fn(&str) -> bool) -> io::Result<()> {
-    TABLES.iter().fold(Ok(()), |removed, table| removed.and(remove_from(table, &is_meant)))
+    all(TABLES.iter().map(|table| remove_from(table, &is_meant)))
+}
+
+/// Does everything, and returns the first error.
+fn all(done: impl Iterator<Item = io::Result<()>>) -> io::Result<()> {
+    let failed: Vec<io::Error> = done.filter_map(Result::err).collect();
+    failed.into_iter().next().map_or(Ok(()), Err)
 }
 
 fn remove_from(table: &str, is_meant: &impl Fn(&str) -> bool) -> io::Result<()> {

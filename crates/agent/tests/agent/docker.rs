@@ -273,13 +273,13 @@ fn an_agent_that_stops_says_how_it_ended_though_its_engine_does_not_end() {
 /// What a job does so that who cleans up reads without end, waits for ever, or removes what is another's.
 const TRAPS: &str = r#"
 dir="$(dirname "$DOCKER_HOST")"; dir="${dir#unix://}"; dir="${dir%/run/agent}/docker"
-for name in keeper network.json engine.json data/network/files/local-kv.db; do
-    rm -f "$dir/$name" && mkfifo "$dir/$name"
-done
 docker network create -o com.docker.network.bridge.name=ecsrtrap jobs >/dev/null
 # With addresses of its own choice, and the name of another engine's part.
 docker network create --subnet 172.29.216.0/24 -o com.docker.network.bridge.name=ecsr0ad80400 own >/dev/null
 until grep -q . /sys/class/net/ecsr0ad80400/ifalias; do sleep 0.05; done
+for name in keeper network.json engine.json data/network/files/local-kv.db; do
+    rm -f "$dir/$name" && mkfifo "$dir/$name"
+done
 echo 'engine is in use'"#;
 
 #[test]

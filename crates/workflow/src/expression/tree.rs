@@ -357,7 +357,8 @@ mod tests {
 
     #[test]
     fn nothing_is_deeper_than_at_github() {
-        let cases: [(fn(usize) -> String, usize); 6] = [
+        type Make = fn(usize) -> String;
+        let cases: [(Make, usize); 6] = [
             (|count| format!("{}1", "!".repeat(count)), 49),
             (|count| format!("github{}", ".event".repeat(count)), 49),
             (|count| format!("github{}", "[0]".repeat(count)), 49),

@@ -239,9 +239,9 @@ fn a_mistake_is_told_once_and_with_what_is_right() {
     ci.yml:3:47: GitHub knows no merge keys (`<<`): write the keys out, or use an alias for the whole mapping
     ci.yml:3:41: GitHub knows no merge keys (`<<`): write the keys out, or use an alias for the whole mapping
     ci.yml:3:47: `name`: the expression `format()` cannot be read: `format` takes at least 1 argument
-    ci.yml:3:47: `name`: the expression `toJSON()` cannot be read: `toJSON` takes exactly 1 argument
-    ci.yml:3:47: `name`: the expression `github.run_number + 1` cannot be read: invalid numeric literal at character 19; expressions do not calculate
-    ci.yml:3:47: `name`: the expression `github.ref == "x"` cannot be read: unexpected symbol at character 15; texts have single quotes
+    ci.yml:3:47: `name`: the expression `toJSON()` cannot be read: `toJSON` takes 1 argument
+    ci.yml:3:47: `name`: the expression `github.run_number + 1` cannot be read: unexpected symbol `+` at character 19; expressions do not calculate
+    ci.yml:3:47: `name`: the expression `github.ref == "x"` cannot be read: unexpected symbol `"x"` at character 15; texts have single quotes
     ci.yml:3:57: the tag `!cancelled()` is not known: !!str, !!null, !!bool, !!int or !!float is expected; a text that begins with `!` needs quotes
     ci.yml:1:3: `on` is empty: a text, a list or a mapping is expected
     ci.yml:2:39: `uses` is empty: a text is expected

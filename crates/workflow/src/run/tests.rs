@@ -147,7 +147,7 @@ fn a_condition_may_ask_for_certain_jobs() {
     assert_eq!(play.log(), "skipped both\nqueue either\nqueue broken");
     let refused =
         crate::read("ci.yml", "{on: push, jobs: {a: {runs-on: x, steps: [{run: echo, if: success('a')}]}}}");
-    assert!(refused.unwrap_err().to_string().contains("`success` takes no arguments"));
+    assert!(refused.unwrap_err().to_string().contains("`success` takes no argument"));
 }
 
 #[test]

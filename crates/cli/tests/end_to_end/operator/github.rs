@@ -172,6 +172,7 @@ async fn doctor_finds_a_permission_that_is_missing() {
         server: ok
         configuration: ok
         state directory: ok
+        executable: ok
         secrets: ok
         GitHub App: ok
         installation: ok
