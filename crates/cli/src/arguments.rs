@@ -76,7 +76,7 @@ pub(crate) enum Command {
 pub(crate) enum OperatorCommand {
     /// Explain the state of a job and what to do next
     Why(WhyArguments),
-    /// Show jobs, runners, costs and holds in a page on this machine
+    /// Show jobs, runners, costs and holds in a local page
     Ui(UiArguments),
     /// List and manage runners
     #[command(subcommand)]

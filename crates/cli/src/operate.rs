@@ -12,6 +12,7 @@ pub(crate) mod doctor;
 #[cfg(feature = "aws")]
 mod exec;
 mod find;
+mod input;
 mod job_log;
 mod jobs;
 mod logs;

@@ -63,12 +63,10 @@ impl Rows {
     }
 
     /// `width` is that of the terminal; `None` if it is not known here.
-    fn table(&self, width: Option<u16>) -> String {
+    pub(crate) fn table(&self, width: Option<u16>) -> String {
         let mut table = Table::new();
         table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-        // A terminal of 0 columns does not know its width, as over a serial line.
-        let width = width.or_else(|| table.width()).map(|width| if width == 0 { USUAL_WIDTH } else { width });
-        width.map(|width| table.set_width(width));
+        width.or_else(terminal_width).map(|width| table.set_width(known_width(width)));
         table.set_header(self.header.clone());
         for (i, row) in self.rows.iter().enumerate() {
             table.add_row(row);
@@ -91,7 +89,7 @@ impl Rows {
         let mut notes = self.notes.values();
         lines.lines().map(str::trim_end).fold(String::new(), |text, line| {
             if line.starts_with(NOTE) {
-                notes.next().map_or_else(String::new, |note| text + &indented(note, width))
+                notes.next().map_or_else(String::new, |note| text + &behind(INDENT, note, width))
             } else {
                 text + line + "\n"
             }
@@ -126,9 +124,33 @@ impl Rows {
     }
 }
 
-/// Wraps a text between words, so that each line is indented and at most so many columns wide if its words allow it.
-fn indented(text: &str, width: usize) -> String {
-    let most = width.saturating_sub(INDENT.len());
+/// Returns the width of the terminal on stdout in columns, or `None` if stdout is no terminal: programs get whole lines.
+pub(crate) fn width_for_people() -> Option<usize> {
+    is_for_people().then(|| usize::from(terminal_width().map_or(USUAL_WIDTH, known_width)))
+}
+
+/// Returns the width that the terminal on stdout reports.
+fn terminal_width() -> Option<u16> {
+    Table::new().width()
+}
+
+/// A terminal of 0 columns does not know its width, as over a serial line.
+fn known_width(width: u16) -> u16 {
+    if width == 0 { USUAL_WIDTH } else { width }
+}
+
+/// Wraps each line of a text between words, so that it is at most so many columns wide if its words allow it.
+pub(crate) fn wrapped(text: &str, width: usize) -> String {
+    text.lines().map(|line| behind("", line, width)).collect()
+}
+
+/// Wraps a text between words behind a heading: further lines are indented by the width of the heading, and of blanks at
+/// the beginning of the text.
+pub(crate) fn behind(heading: &str, text: &str, width: usize) -> String {
+    let inset = text.len() - text.trim_start_matches(' ').len();
+    let (blanks, text) = text.split_at(inset);
+    let indent = heading.width() + inset;
+    let most = width.saturating_sub(indent);
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         let line = lines.last_mut().filter(|line| line.is_empty() || line.width() + 1 + word.width() <= most);
@@ -138,7 +160,7 @@ fn indented(text: &str, width: usize) -> String {
             None => lines.push(word.to_owned()),
         }
     }
-    lines.iter().map(|line| format!("{INDENT}{line}\n")).collect()
+    format!("{heading}{blanks}{}\n", lines.join(&format!("\n{}", " ".repeat(indent))))
 }
 
 /// Replaces control characters and hidden ones, so that names from a workflow cannot control the terminal or look like
@@ -352,12 +374,21 @@ mod tests {
         assert_eq!([rows.least_width(0), rows.least_width(1), rows.least_width(2)], [12, 5, 5]);
         let table = rows.table(Some(28));
         assert!(table.contains("試験試験試験  ") && table.contains("三分\n"), "{table}");
-        assert_eq!(indented("日本語 日本語 日本語", 18), "    日本語 日本語\n    日本語\n");
+        assert_eq!(behind(INDENT, "日本語 日本語 日本語", 18), "    日本語 日本語\n    日本語\n");
         // A letter and its accent are one column.
         assert_eq!(
-            indented("e\u{301}e\u{301} e\u{301}e\u{301}", 9),
+            behind(INDENT, "e\u{301}e\u{301} e\u{301}e\u{301}", 9),
             "    e\u{301}e\u{301} e\u{301}e\u{301}\n"
         );
+    }
+
+    #[test]
+    fn lines_below_a_heading_are_indented_as_its_text_and_links_are_whole() {
+        let text = "the webhook has no secret: set one";
+        assert_eq!(behind("Why:  ", text, 24), "Why:  the webhook has no\n      secret: set one\n");
+        assert_eq!(behind("Why:  ", text, usize::MAX), format!("Why:  {text}\n"));
+        assert_eq!(behind("at  ", "  runner ends", 12), "at    runner\n      ends\n");
+        assert_eq!(wrapped("\nsee\nhttps://github.com/a b", 10), "\nsee\nhttps://github.com/a\nb\n");
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &SimulateArguments) -> Result<(), Failure> {
     if arguments.format.json {
         output::print_json(&report)?;
     } else {
-        print(&text::text(&report, output::is_for_people()))?;
+        print(&text::text(&report, output::width_for_people()))?;
     }
     Ok(())
 }

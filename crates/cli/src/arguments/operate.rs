@@ -131,6 +131,8 @@ pub(crate) struct StopRunner {
     #[arg(long, short)]
     pub(crate) yes: bool,
     #[command(flatten)]
+    pub(crate) format: FormatArguments,
+    #[command(flatten)]
     pub(crate) target: TargetArguments,
 }
 
@@ -238,6 +240,8 @@ pub(crate) struct Redeliver {
     /// With --failed, omit earlier deliveries: a span such as 2h, or an RFC 3339 time
     #[arg(long, value_name = "WHEN", default_value = "24h")]
     pub(crate) since: Since,
+    #[command(flatten)]
+    pub(crate) format: FormatArguments,
     #[command(flatten)]
     pub(crate) target: TargetArguments,
 }
@@ -396,6 +400,8 @@ pub(crate) struct CheckClasses {
 #[derive(Debug, Args)]
 pub(crate) struct BrakeArguments {
     #[command(flatten)]
+    pub(crate) format: FormatArguments,
+    #[command(flatten)]
     pub(crate) target: TargetArguments,
 }
 
@@ -407,7 +413,7 @@ pub(crate) enum WebhookCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct SendWebhook {
-    /// File with the payload, as GitHub sends it
+    /// File with the payload, as GitHub sends it (`-` for stdin)
     pub(crate) file: PathBuf,
     /// Webhook URL
     #[arg(long, value_name = "URL")]
@@ -418,6 +424,8 @@ pub(crate) struct SendWebhook {
     /// GitHub event name
     #[arg(long, value_name = "EVENT", default_value = "workflow_job")]
     pub(crate) event: String,
+    #[command(flatten)]
+    pub(crate) format: FormatArguments,
 }
 
 fn dollars(text: &str) -> Result<f64, String> {

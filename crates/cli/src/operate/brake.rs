@@ -2,11 +2,27 @@
 
 use ecsrunner_api::operation::Stopped;
 use ecsrunner_core::id::TaskName;
+use serde::Serialize;
 
 use crate::arguments::BrakeArguments;
 use crate::deployment::{Deployment, Query};
 use crate::exit::Failure;
-use crate::output::{print, say};
+use crate::output::{self, print, say};
+
+/// The result of `pause` and `resume`, as the API answers `POST /api/v1/pause`.
+#[derive(Serialize)]
+struct Brake {
+    paused: bool,
+}
+
+/// The result of `drain`, with names of runners.
+#[derive(Serialize)]
+struct Drained {
+    paused: bool,
+    retired: Vec<String>,
+    /// They end after their jobs.
+    busy: Vec<String>,
+}
 
 pub(super) async fn pause(arguments: &BrakeArguments, paused: bool) -> Result<(), Failure> {
     let (deployment, is_paused) = match Deployment::connect(&arguments.target).await {
@@ -22,9 +38,13 @@ pub(super) async fn pause(arguments: &BrakeArguments, paused: bool) -> Result<()
         }
         Err(failure) => return Err(failure),
     };
-    if is_paused && !paused {
+    let stays_paused = is_paused && !paused;
+    if stays_paused {
         say("note: launches stay paused, because `paused` is true in the deployment's settings");
-    } else {
+    }
+    if arguments.format.json {
+        output::print_json(&Brake { paused: is_paused })?;
+    } else if !stays_paused {
         print(&told(&deployment, paused))?;
     }
     Ok(())
@@ -33,19 +53,26 @@ pub(super) async fn pause(arguments: &BrakeArguments, paused: bool) -> Result<()
 /// Pauses launches, and retires open runners that have no job.
 pub(super) async fn drain(arguments: &BrakeArguments) -> Result<(), Failure> {
     let deployment = Deployment::connect(&arguments.target).await?;
-    deployment.pause(true).await?;
-    print(&told(&deployment.name(), true))?;
-    let (mut retired, mut busy) = (0, 0);
+    let paused = deployment.pause(true).await?;
+    if !arguments.format.json {
+        print(&told(&deployment.name(), true))?;
+    }
+    let mut drained = Drained { paused, retired: Vec::new(), busy: Vec::new() };
     for runner in deployment.runners(&Query::default().open()).await? {
         // The plan ends warm tasks: while launches are paused, no class keeps any.
         let TaskName::Runner(name) = TaskName::parse(&runner.name)? else { continue };
         match deployment.stop(&name, false).await? {
-            Stopped::Done => retired += 1,
-            Stopped::Busy(_) => busy += 1,
+            Stopped::Done => drained.retired.push(runner.name),
+            Stopped::Busy(_) => drained.busy.push(runner.name),
             Stopped::Already | Stopped::Gone => {}
         }
     }
-    print(&format!("retired runners: {retired}; busy runners, which end after their jobs: {busy}\n"))?;
+    if arguments.format.json {
+        output::print_json(&drained)?;
+    } else {
+        let (retired, busy) = (drained.retired.len(), drained.busy.len());
+        print(&format!("retired runners: {retired}; busy runners, which end after their jobs: {busy}\n"))?;
+    }
     Ok(())
 }
 

@@ -1,6 +1,5 @@
 //! `ecsrunner classes` and `list-class-sizes`.
 
-use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
@@ -15,10 +14,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::costs::told_budgets;
+use super::input;
 use crate::arguments::{CheckClasses, ListClasses};
 use crate::deployment::Deployment;
 use crate::exit::Failure;
-use crate::output::{self, Rows, or_none, print, say};
+use crate::output::{self, Rows, or_none, print, say, wrapped};
 
 #[derive(Serialize)]
 struct Document {
@@ -85,8 +85,8 @@ pub(super) fn check(arguments: &CheckClasses) -> Result<(), Failure> {
 
 /// Returns the valid classes of a file, and every mistake in it.
 pub(super) fn catalogue(file: &Path) -> Result<(Catalogue, Vec<String>), Failure> {
-    let classes: serde_json::Map<String, Value> = serde_json::from_str(&read(file)?)
-        .with_context(|| format!("{} is not a JSON object of classes by name (HCL is not read)", name(file)))
+    let classes: serde_json::Map<String, Value> = serde_json::from_str(&input::text(file)?)
+        .with_context(|| format!("{} is not a JSON object of classes by name (HCL is not read)", input::name(file)))
         .map_err(|error| {
             Failure::usage(error).hint(
                 "keep the classes in a JSON file, and write `runner_class_sizes = jsondecode(file(\"classes.json\"))`",
@@ -98,27 +98,11 @@ pub(super) fn catalogue(file: &Path) -> Result<(Catalogue, Vec<String>), Failure
     Ok((catalogue, mistakes))
 }
 
-/// Names a file in a message.
-fn name(file: &Path) -> String {
-    if file.as_os_str() == "-" { "standard input".to_owned() } else { file.display().to_string() }
-}
-
 /// Returns an error that lists every mistake in a file.
 pub(super) fn mistaken(file: &Path, mistakes: &[String]) -> Failure {
-    let (name, count) = (name(file), mistakes.len());
+    let (name, count) = (input::name(file), mistakes.len());
     let plural = if count == 1 { "mistake" } else { "mistakes" };
     Failure::usage(anyhow!("{name} has {count} {plural}:\n  {}", mistakes.join("\n  ")))
-}
-
-/// Reads a file, or stdin for `-`.
-pub(super) fn read(file: &Path) -> Result<String, Failure> {
-    let read = if file.as_os_str() == "-" {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map(|_| text)
-    } else {
-        std::fs::read_to_string(file)
-    };
-    read.with_context(|| format!("{} cannot be read", name(file))).map_err(Failure::usage)
 }
 
 fn show(classes: Vec<ClassView>, budgets: Vec<BudgetView>, json: bool) -> Result<(), Failure> {
@@ -126,12 +110,13 @@ fn show(classes: Vec<ClassView>, budgets: Vec<BudgetView>, json: bool) -> Result
         output::print_json(&Document { classes, budgets, prices_as_of: PRICES_AS_OF })?;
         return Ok(());
     }
-    let for_people = output::is_for_people();
-    print(&text(&classes, for_people))?;
-    if for_people {
+    let width = output::width_for_people();
+    print(&table(&classes, width.is_some()).text(width.is_some()))?;
+    if let Some(width) = width {
+        let mut told = String::new();
         for class in classes.iter().filter(|class| class.docker || class.compute != Compute::default()) {
             let docker = if class.docker { "a Docker engine for each task" } else { "no Docker engine" };
-            print(&format!("compute of {}: {}, {docker}\n", class.name, class.compute))?;
+            told += &format!("compute of {}: {}, {docker}\n", class.name, class.compute);
         }
         for class in &classes {
             let services = class.services.iter();
@@ -139,37 +124,45 @@ fn show(classes: Vec<ClassView>, budgets: Vec<BudgetView>, json: bool) -> Result
                 .map(|service| format!("{} (`{}`, port {})", service.name, service.image, service.port))
                 .collect();
             if !services.is_empty() {
-                print(&format!("services of {}: {}\n", class.name, services.join(", ")))?;
+                told += &format!("services of {}: {}\n", class.name, services.join(", "));
             }
         }
+        print(&wrapped(&told, width))?;
         print(&told_budgets(&budgets))?;
-        print(&format!(
-            "\nper hour at list prices of us-east-1, {PRICES_AS_OF}; * marks the default class\n"
-        ))?;
+        let footer =
+            format!("\nper hour at list prices of us-east-1, {PRICES_AS_OF}; * marks the default class\n");
+        print(&wrapped(&footer, width))?;
     }
     Ok(())
 }
 
-fn text(classes: &[ClassView], for_people: bool) -> String {
-    let mut rows = Rows::new([
-        "CLASS",
-        "VCPU>",
-        "MEMORY>",
-        "DISK>",
-        "ARCH",
-        "CAPACITY",
-        "MAX RUNNERS>",
-        "PER HOUR>",
-        "LABELS",
-        "WARM>",
-        "BUDGET",
-    ]);
+fn table(classes: &[ClassView], for_people: bool) -> Rows {
+    // People get no column in which no class has anything. Labels and budgets, which may be long, are below their class.
+    let shows = |has: fn(&ClassView) -> bool| !for_people || classes.iter().any(has);
+    let (limited, warm) = (shows(|class| class.max_runners.is_some()), shows(|class| class.warm.is_some()));
+    let columns = [
+        ("CLASS", true),
+        ("VCPU>", true),
+        ("MEMORY>", true),
+        ("DISK>", true),
+        ("ARCH", true),
+        ("CAPACITY", true),
+        ("MAX RUNNERS>", limited),
+        ("PER HOUR>", true),
+        ("LABELS", !for_people),
+        ("WARM>", warm),
+        ("BUDGET", !for_people),
+    ];
+    let shown = |(_, is_shown): &(_, bool)| *is_shown;
+    let mut rows =
+        Rows::new(columns.into_iter().filter(shown).map(|(heading, _)| heading).collect::<Vec<_>>());
     for class in classes {
         let own = class.labels.iter().filter(|label| !is_built_in(label));
-        let own = own.map(String::as_str).collect::<Vec<_>>().join(", ");
+        let own = Some(own.map(String::as_str).collect::<Vec<_>>().join(", ")).filter(|own| !own.is_empty());
+        let budget = class.budget.as_ref().map(limits);
         let star = if for_people && class.default { " *" } else { "" };
         let spot = class.capacity.starts_with("spot");
-        rows.add([
+        let cells = [
             format!("{}{star}", class.name),
             (f64::from(class.cpu) / 1024.0).to_string(),
             format!("{} GiB", f64::from(class.memory) / 1024.0),
@@ -179,12 +172,19 @@ fn text(classes: &[ClassView], for_people: bool) -> String {
             or_none(class.max_runners.map(|most| most.to_string()).as_deref()),
             if spot { class.spot_usd_per_hour } else { class.usd_per_hour }
                 .map_or_else(|| "unknown".to_owned(), |usd| format!("${usd:.3}")),
-            or_none(Some(own.as_str()).filter(|own| !own.is_empty())),
+            or_none(own.as_deref()),
             or_none(class.warm.as_ref().map(|warm| warm.count.to_string()).as_deref()),
-            or_none(class.budget.as_ref().map(limits).as_deref()),
-        ]);
+            or_none(budget.as_deref()),
+        ];
+        let cells = cells.into_iter().zip(columns).filter(|(_, (_, is_shown))| *is_shown);
+        rows.add(cells.map(|(cell, _)| cell).collect::<Vec<_>>());
+        let notes = [own.map(|own| format!("labels {own}")), budget.map(|limits| format!("budget {limits}"))];
+        let notes: Vec<String> = notes.into_iter().flatten().collect();
+        if !notes.is_empty() {
+            rows.note(&notes.join("; "));
+        }
     }
-    rows.text(for_people)
+    rows
 }
 
 /// The limits of a budget, such as `$5.00 a day, $80.00 a month: hold`.
@@ -201,4 +201,40 @@ fn is_arch(label: &str) -> bool {
 fn is_built_in(label: &str) -> bool {
     let lower = label.to_ascii_lowercase();
     is_arch(label) || matches!(lower.as_str(), "self-hosted" | "linux") || lower.starts_with("class:")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(classes: &str, for_people: bool) -> String {
+        let catalogue = Catalogue::read(&serde_json::from_str(classes).unwrap()).0;
+        let rows = table(&ClassView::all(&catalogue), for_people);
+        if for_people { rows.table(Some(80)) } else { rows.text(false) }
+    }
+
+    #[test]
+    fn people_get_what_a_class_has_in_80_columns_and_programs_get_every_column() {
+        let bare = r#"{"small": {"cpu": 1024, "memory": 2048, "default": true}}"#;
+        insta::assert_snapshot!(shown(bare, true), @r"
+        CLASS    VCPU  MEMORY    DISK  ARCH  CAPACITY   PER HOUR
+        small *     1   2 GiB  20 GiB  x64   on-demand    $0.054
+        ");
+        assert_eq!(shown(bare, false), "small\t1\t2 GiB\t20 GiB\tx64\ton-demand\t—\t$0.054\t—\t—\t—\n");
+        let full = r#"{"compute-large": {"cpu": 16384, "memory": 122880, "capacity": "spot-then-on-demand", "max_runners": 8,
+                       "labels": ["ubuntu-latest", "gpu", "a-label-that-is-long", "another-label-that-is-long"],
+                       "warm": {"count": 2}, "budget": {"daily_usd": 5, "monthly_usd": 80, "action": "hold"}}}"#;
+        insta::assert_snapshot!(shown(full, true), @r"
+        CLASS          VCPU   MEMORY    DISK  ARCH  CAPACITY          MAX     PER  WARM
+                                                                  RUNNERS    HOUR
+        compute-large    16  120 GiB  20 GiB  x64   spot-then-on        8  $0.381     2
+                                                    -demand
+            labels a-label-that-is-long, another-label-that-is-long, gpu, ubuntu-latest;
+            budget $5.00 a day, $80.00 a month: hold
+        ");
+        assert_eq!(
+            shown(full, false),
+            "compute-large\t16\t120 GiB\t20 GiB\tx64\tspot-then-on-demand\t8\t$0.381\ta-label-that-is-long, another-label-that-is-long, gpu, ubuntu-latest\t2\t$5.00 a day, $80.00 a month: hold\n"
+        );
+    }
 }

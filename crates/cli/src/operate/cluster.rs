@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::arguments::ClusterStatus;
 use crate::deployment::{Deployment, Query};
 use crate::exit::Failure;
-use crate::output::{self, NONE, Rows, or_none, print};
+use crate::output::{self, NONE, Rows, or_none, print, wrapped};
 
 /// CPU units of a vCPU.
 const VCPU: f64 = 1024.0;
@@ -98,7 +98,7 @@ pub(super) async fn status(arguments: &ClusterStatus) -> Result<(), Failure> {
     if arguments.format.json {
         output::print_json(&document)?;
     } else {
-        print(&document.text(output::is_for_people()))?;
+        print(&document.text(output::width_for_people()))?;
     }
     Ok(())
 }
@@ -176,9 +176,10 @@ impl Group {
 }
 
 impl Document {
-    fn text(&self, for_people: bool) -> String {
+    /// `width` is that of a terminal in columns, or `None` for programs.
+    fn text(&self, width: Option<usize>) -> String {
         // On one machine there are no states of ECS and no capacity providers. Lines for programs have all columns.
-        let has_ecs = !for_people || self.cluster.is_some();
+        let has_ecs = width.is_none() || self.cluster.is_some();
         let of_ecs = ["TASK STATE", "CAPACITY"].into_iter().filter(|_| has_ecs);
         let header = ["CLASS", "RUNNER STATE"].into_iter().chain(of_ecs).chain(["RUNNERS>", "VCPU>"]);
         let mut runners = Rows::new(header.collect::<Vec<_>>());
@@ -198,20 +199,19 @@ impl Document {
                 limit.set_by.clone(),
             ]);
         }
-        let (runners, limits) = (runners.text(for_people), limits.text(for_people));
-        if !for_people {
-            return format!("{runners}{limits}");
-        }
+        let (runners, limits) = (runners.text(width.is_some()), limits.text(width.is_some()));
+        let Some(width) = width else { return format!("{runners}{limits}") };
         let launches = if self.paused { "launches are paused" } else { "launches are enabled" };
         let cluster = self.cluster.as_ref().map(|cluster| {
-            format!(
-                "cluster {}: {}, {}; {} tasks running and {} pending, including those of others\n",
+            let told = format!(
+                "cluster {}: {}, {}; {} tasks running and {} pending, including those of others",
                 cluster.name,
                 cluster.status,
                 cluster.capacity_providers.join(" and "),
                 cluster.running_tasks,
                 cluster.pending_tasks
-            )
+            );
+            wrapped(&told, width)
         });
         let runners = if self.runners.is_empty() { "no runners\n".to_owned() } else { runners };
         format!(
@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn one_machine_has_nothing_of_ecs() {
-        insta::assert_snapshot!(document(None).text(true), @"
+        insta::assert_snapshot!(document(None).text(Some(80)), @"
         deployment ci: launches are enabled
 
         CLASS  RUNNER STATE  RUNNERS  VCPU
@@ -263,7 +263,7 @@ mod tests {
         runners        2      8  runners  max_runners
         ");
         // Columns for programs are always the same.
-        assert!(document(None).text(false).starts_with("small\tbusy\t—\tFARGATE\t2\t1\n"));
+        assert!(document(None).text(None).starts_with("small\tbusy\t—\tFARGATE\t2\t1\n"));
     }
 
     #[test]
@@ -275,7 +275,7 @@ mod tests {
             running_tasks: 2,
             pending_tasks: 0,
         };
-        let text = document(Some(cluster)).text(true);
+        let text = document(Some(cluster)).text(Some(80));
         assert!(text.contains("CLASS  RUNNER STATE  TASK STATE  CAPACITY  RUNNERS  VCPU\n"), "{text}");
         assert!(text.contains("small  busy          RUNNING     FARGATE         2     1\n"), "{text}");
     }

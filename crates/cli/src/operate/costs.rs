@@ -11,7 +11,7 @@ use super::right_size::right_sizes;
 use crate::arguments::CostsArguments;
 use crate::deployment::{Deployment, Query};
 use crate::exit::Failure;
-use crate::output::{self, Rows, print, usd};
+use crate::output::{self, Rows, print, usd, width_for_people, wrapped};
 
 #[derive(Serialize)]
 struct Document {
@@ -65,18 +65,14 @@ pub(super) async fn costs(arguments: &CostsArguments) -> Result<(), Failure> {
     } else if arguments.csv {
         print(&table(&rows, &by, false).csv())?;
     } else {
-        let for_people = output::is_for_people();
-        let mut table = table(&rows, &by, for_people);
-        if for_people {
+        let width = width_for_people();
+        let mut table = table(&rows, &by, width.is_some());
+        if width.is_some() {
             add(&mut table, &total, true);
         }
-        print(&table.text(for_people))?;
-        if for_people {
-            print(&told_warm(&total).map(|told| format!("\n{told}")).unwrap_or_default())?;
-            print(&format!(
-                "\nsince {since:.0}, at list prices of us-east-1 of {PRICES_AS_OF}\nnot included: {LEFT_OUT}\n"
-            ))?;
-            print(&told_hosted(&total, fee))?;
+        print(&table.text(width.is_some()))?;
+        if let Some(width) = width {
+            print(&wrapped(&footer(since, &total, fee), width))?;
             print(&told_budgets(&told.budgets))?;
         }
     }
@@ -119,12 +115,23 @@ pub(super) fn told_budgets(budgets: &[BudgetView]) -> String {
     told
 }
 
+/// Says what the amounts include. Each paragraph is one line.
+fn footer(since: Timestamp, total: &CostRow, fee: f64) -> String {
+    let warm = told_warm(total).map(|told| format!("\n{told}")).unwrap_or_default();
+    let hosted = told_hosted(total, fee);
+    format!(
+        "{warm}\nsince {since:.0}, at list prices of us-east-1 of {PRICES_AS_OF}\nnot included: {LEFT_OUT}\n{hosted}"
+    )
+}
+
 /// Says with what the costs were compared.
 fn told_hosted(total: &CostRow, fee: f64) -> String {
     let mut told = format!(
         "\nHOSTED: the same jobs on runners that GitHub hosts, at its list prices of {HOSTED_PRICES_AS_OF} for private \
-         repositories:\nthe smallest Linux machine of two CPUs or more that has as many and as much memory, each job rounded up\nto full \
-         minutes. GitHub's runner with one CPU is left out, because it ends jobs after 15 minutes.\nMinutes that a plan includes are not considered. SAVED is HOSTED without the cost of these jobs and of runners\nwithout a job.\n"
+         repositories: the smallest Linux machine of two CPUs or more that has as many and as much memory, each job \
+         rounded up to full minutes. GitHub's runner with one CPU is left out, because it ends jobs after 15 minutes. \
+         Minutes that a plan includes are not considered. SAVED is HOSTED without the cost of these jobs and of runners \
+         without a job.\n"
     );
     if fee > 0.0 {
         told.push_str(&format!("SAVED is after a fee of {} for self-hosted minutes.\n", usd(total.fee_usd)));
@@ -182,4 +189,31 @@ fn add(table: &mut Rows, row: &CostRow, for_people: bool) {
         or_unknown((row.compared_jobs > 0).then_some(row.hosted_usd)),
         or_unknown(row.saved_usd),
     ]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_footer_fits_into_80_columns() {
+        let total = CostRow { untimed_jobs: 2, uncompared_jobs: 2, fee_usd: 0.5, ..CostRow::default() };
+        let told = wrapped(&footer(Timestamp::UNIX_EPOCH, &total, 0.002), 80);
+        insta::assert_snapshot!(told, @r"
+
+        since 1970-01-01T00:00:00Z, at list prices of us-east-1 of 2026-09
+        not included: the control plane, data transfer, logs, image storage, taxes,
+        discounts
+        Spot costs are estimates: Spot prices change
+
+        HOSTED: the same jobs on runners that GitHub hosts, at its list prices of
+        2026-11 for private repositories: the smallest Linux machine of two CPUs or more
+        that has as many and as much memory, each job rounded up to full minutes.
+        GitHub's runner with one CPU is left out, because it ends jobs after 15 minutes.
+        Minutes that a plan includes are not considered. SAVED is HOSTED without the
+        cost of these jobs and of runners without a job.
+        SAVED is after a fee of $0.5000 for self-hosted minutes.
+        jobs that cannot be compared, because nothing says when they began: 2
+        ");
+    }
 }

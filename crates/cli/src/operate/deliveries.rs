@@ -1,6 +1,7 @@
 //! `ecsrunner deliveries`: the App's webhook deliveries, and whether they were recorded.
 
 use std::collections::HashSet;
+use std::io;
 
 use anyhow::anyhow;
 use ecsrunner_core::id::DeliveryId;
@@ -58,20 +59,41 @@ pub(super) async fn list(arguments: &ListDeliveries) -> Result<(), Failure> {
 pub(super) async fn redeliver(arguments: &Redeliver) -> Result<(), Failure> {
     let deployment = Deployment::connect(&arguments.target).await?;
     let client = deployment.github_directly().await?;
-    let numbers = if arguments.failed {
+    let numbers: Vec<u64> = if arguments.failed {
         let rows = read(&deployment, &client, arguments.since.time(Timestamp::now())).await?;
         lost(rows).iter().map(|row| row.delivery.id).collect()
     } else {
         numbers(&client, &arguments.delivery).await?
     };
-    for number in &numbers {
+    let mut redelivered = Vec::new();
+    let result = send_again(&client, &numbers, |number| {
+        redelivered.push(number);
+        if arguments.format.json {
+            return Ok(());
+        }
+        print(&format!("delivery {number} is being sent again\n"))
+    })
+    .await;
+    if numbers.is_empty() {
+        say("no deliveries to send again");
+    }
+    if arguments.format.json {
+        output::print_json(&json!({"redelivered": redelivered}))?;
+    }
+    result
+}
+
+/// Asks GitHub to send deliveries again, and names each one for which it said yes.
+async fn send_again(
+    client: &Client,
+    numbers: &[u64],
+    mut sent: impl FnMut(u64) -> io::Result<()>,
+) -> Result<(), Failure> {
+    for number in numbers {
         if !client.redeliver(*number).await.map_err(Failure::of_github)? {
             return Err(no_app());
         }
-        print(&format!("delivery {number} is being sent again\n"))?;
-    }
-    if numbers.is_empty() {
-        say("no deliveries to send again");
+        sent(*number)?;
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ use serde::Serialize;
 use crate::arguments::DoctorArguments;
 use crate::deployment::Deployment;
 use crate::exit::{DONE, FAILURE, Failure};
-use crate::output::{self, clean, print};
+use crate::output::{self, behind, clean, print, width_for_people};
 
 /// The result of one check.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -141,10 +141,11 @@ impl Document {
 
     /// Prints the checks for people or, if stdout is no terminal, as lines.
     pub(crate) fn print(&self) -> Result<(), Failure> {
-        Ok(print(&self.text(output::is_for_people()))?)
+        Ok(print(&self.text(width_for_people()))?)
     }
 
-    fn text(&self, for_people: bool) -> String {
+    /// `width` is that of a terminal in columns, or `None` for programs.
+    fn text(&self, width: Option<usize>) -> String {
         let mut text = String::new();
         for Check { name, state, found, remedy } in &self.checks {
             let state = match state {
@@ -154,15 +155,15 @@ impl Document {
                 State::Failed => "failed",
             };
             let (found, remedy) = (clean(found), remedy.as_deref().map(clean));
-            if for_people {
-                text += &format!("{state:<8} {name:<15} {found}\n");
-                text +=
-                    &remedy.map(|remedy| format!("{:<8} {:<15} → {remedy}\n", "", "")).unwrap_or_default();
+            if let Some(width) = width {
+                text += &behind(&format!("{state:<8} {name:<15} "), &found, width);
+                let blank = format!("{:<8} {:<15} → ", "", "");
+                text += &remedy.map(|remedy| behind(&blank, &remedy, width)).unwrap_or_default();
             } else {
                 text += &format!("{state}\t{name}\t{found}\t{}\n", remedy.unwrap_or_default());
             }
         }
-        if for_people {
+        if width.is_some() {
             let of = |state| self.checks.iter().filter(|check| check.state == state).count();
             let (failed, warnings, unknown) = (of(State::Failed), of(State::Warning), of(State::Unknown));
             text += &format!("\n{failed} failed, {warnings} warnings, {unknown} unknown\n");
@@ -174,4 +175,31 @@ impl Document {
 /// Joins the lines of a text.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_and_remedies_are_wrapped_beside_the_names_for_people_alone() {
+        let found =
+            "the task definition is not the one that was applied last: its image is of another version";
+        let remedy = "run `terraform apply`, and look whether another deployment has the same name prefix";
+        let document = Document::of(vec![
+            Check::failed("task_definition", found, remedy),
+            Check::ok("store", "it is there"),
+        ]);
+        insta::assert_snapshot!(document.text(Some(80)), @r"
+        failed   task_definition the task definition is not the one that was applied
+                                 last: its image is of another version
+                                 → run `terraform apply`, and look whether another
+                                   deployment has the same name prefix
+        ok       store           it is there
+
+        1 failed, 0 warnings, 0 unknown
+        ");
+        let lines = format!("failed\ttask_definition\t{found}\t{remedy}\nok\tstore\tit is there\t\n");
+        assert_eq!(document.text(None), lines);
+    }
 }

@@ -30,6 +30,10 @@ pub(super) fn cpu(peaks: &Peaks) -> Option<String> {
     Some(format!("{}.{} s, {cpus:.2} vCPU on average", cpu / 1000, cpu % 1000 / 100))
 }
 
+pub(super) fn mean_cpus(peaks: &Peaks) -> Option<String> {
+    Some(format!("{:.2}", peaks.cpus()?))
+}
+
 pub(super) fn memory(peaks: &Peaks) -> Option<String> {
     Some(format!("{} MiB", peaks.memory_bytes? / MIB))
 }

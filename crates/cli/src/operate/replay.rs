@@ -18,7 +18,7 @@ use ecsrunner_entries as entries;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::classes;
+use super::{classes, input};
 use crate::arguments::ReplayArguments;
 use crate::deployment::Deployment;
 use crate::environment;
@@ -31,10 +31,10 @@ use memory::Memory;
 use told::{Heading, Replayed};
 
 pub(super) async fn replay(arguments: &ReplayArguments) -> Result<u8, Failure> {
-    let text = classes::read(&arguments.file)?;
+    let text = input::text(&arguments.file)?;
     let rules = rules(arguments).await?;
     let replayed = replay_events(&text, &rules);
-    let file = name(&arguments.file);
+    let file = input::name(&arguments.file);
     for aside in replayed.set_aside() {
         say(&format!("{file}, document {}: {}", aside.number, clean(&aside.fault)));
     }
@@ -48,10 +48,6 @@ pub(super) async fn replay(arguments: &ReplayArguments) -> Result<u8, Failure> {
         print(&replayed.text())?;
     }
     Ok(if replayed.set_aside().is_empty() { DONE } else { FAILURE })
-}
-
-fn name(file: &Path) -> String {
-    if file.as_os_str() == "-" { "standard input".to_owned() } else { file.display().to_string() }
 }
 
 /// Returns the rules from files if files are named, or else from the deployment.
@@ -78,7 +74,7 @@ fn rules_of_parameters(settings_file: &Path, classes_file: &Path) -> Result<Rule
     for mistake in mistakes {
         say(&format!("{}: {}", classes_file.display(), clean(&mistake)));
     }
-    let table: serde_json::Map<String, Value> = serde_json::from_str(&classes::read(settings_file)?)
+    let table: serde_json::Map<String, Value> = serde_json::from_str(&input::text(settings_file)?)
         .with_context(|| format!("{} is not a JSON object of settings", settings_file.display()))
         .map_err(Failure::usage)?;
     let table = table.into_iter().map(|(key, value)| (key, entries::of_json(value))).collect();

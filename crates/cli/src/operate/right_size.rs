@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::arguments::CostsArguments;
 use crate::deployment::{Deployment, Query};
 use crate::exit::Failure;
-use crate::output::{self, Rows, or_none, print, span, usd};
+use crate::output::{self, Rows, or_none, print, span, usd, width_for_people, wrapped};
 
 #[derive(Serialize)]
 struct Document {
@@ -51,28 +51,29 @@ pub(super) async fn right_sizes(arguments: &CostsArguments) -> Result<(), Failur
     } else if arguments.csv {
         print(&table(&rows, &catalogue, false).csv())?;
     } else {
-        print(&text(&rows, &catalogue, since, output::is_for_people()))?;
+        print(&text(&rows, &catalogue, since, width_for_people()))?;
     }
     Ok(())
 }
 
-fn text(rows: &[RightSizeRow], catalogue: &Catalogue, since: Timestamp, for_people: bool) -> String {
-    if for_people && rows.is_empty() {
-        return format!(
-            "no job was measured since {since:.0}: agents measure jobs on AWS, and not on one machine\n"
+/// `width` is that of a terminal in columns, or `None` for programs.
+fn text(rows: &[RightSizeRow], catalogue: &Catalogue, since: Timestamp, width: Option<usize>) -> String {
+    let Some(width) = width else { return table(rows, catalogue, false).text(false) };
+    if rows.is_empty() {
+        let told = format!(
+            "no job was measured since {since:.0}: agents measure jobs on AWS, and not on one machine"
         );
+        return wrapped(&told, width);
     }
-    let mut text = table(rows, catalogue, for_people).text(for_people);
-    if for_people {
-        text += &format!(
-            "\nsince {since:.0}, at list prices of us-east-1 of {PRICES_AS_OF}; CPU, memory and disk are the 50th and the 95th\n\
-             percentile of what jobs used\n\
-             A class fits if the 95th percentile of CPU is at most {CPU_PERCENT} % of its vCPUs, and that of memory and disk at most\n\
-             {STORAGE_PERCENT} % of what it has. Jobs that were at the limit of their CPUs in more than {THROTTLED_PERCENT} % of the time get no fewer,\n\
-             and those that ran out of memory get more. Savings count each job as long as it can take with fewer CPUs.\n"
-        );
-    }
-    text
+    let footer = format!(
+        "\nsince {since:.0}, at list prices of us-east-1 of {PRICES_AS_OF}; CPU, memory and disk are the 50th and the \
+         95th percentile of what jobs used\n\
+         A class fits if the 95th percentile of CPU is at most {CPU_PERCENT} % of its vCPUs, and that of memory and \
+         disk at most {STORAGE_PERCENT} % of what it has. Jobs that were at the limit of their CPUs in more than \
+         {THROTTLED_PERCENT} % of the time get no fewer, and those that ran out of memory get more. Savings count each \
+         job as long as it can take with fewer CPUs.\n"
+    );
+    table(rows, catalogue, true).text(true) + &wrapped(&footer, width)
 }
 
 fn table(rows: &[RightSizeRow], catalogue: &Catalogue, for_people: bool) -> Rows {
@@ -220,7 +221,25 @@ mod tests {
     #[test]
     fn without_a_measurement_people_are_told_where_there_are_some() {
         let at = Timestamp::from_second(1_764_000_000).unwrap();
-        insta::assert_snapshot!(text(&[], &catalogue(), at, true), @"no job was measured since 2025-11-24T16:00:00Z: agents measure jobs on AWS, and not on one machine");
-        assert_eq!(text(&[], &catalogue(), at, false), "");
+        insta::assert_snapshot!(text(&[], &catalogue(), at, Some(80)), @r"
+        no job was measured since 2025-11-24T16:00:00Z: agents measure jobs on AWS, and
+        not on one machine
+        ");
+        assert_eq!(text(&[], &catalogue(), at, None), "");
+    }
+
+    #[test]
+    fn the_footer_fits_into_80_columns() {
+        let at = Timestamp::from_second(1_764_000_000).unwrap();
+        let told = text(&[row("small", None, Advice::Keep)], &catalogue(), at, Some(80));
+        insta::assert_snapshot!(told.split_once("\n\n").unwrap().1, @r"
+        since 2025-11-24T16:00:00Z, at list prices of us-east-1 of 2026-09; CPU, memory
+        and disk are the 50th and the 95th percentile of what jobs used
+        A class fits if the 95th percentile of CPU is at most 70 % of its vCPUs, and
+        that of memory and disk at most 80 % of what it has. Jobs that were at the limit
+        of their CPUs in more than 10 % of the time get no fewer, and those that ran out
+        of memory get more. Savings count each job as long as it can take with fewer
+        CPUs.
+        ");
     }
 }

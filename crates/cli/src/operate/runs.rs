@@ -129,8 +129,10 @@ fn used(runs: &[Run], for_people: bool) -> String {
     if for_people && runs.is_empty() {
         return "no executed jobs\n".to_owned();
     }
+    // For people, the seconds on CPUs are left out: they are the mean times the duration.
+    let cpu = if for_people { "MEAN VCPU>" } else { "CPU" };
     let mut rows =
-        Rows::new(["JOB", "NAME", "CLASS", "DURATION>", "CPU", "LIMITED>", "MEMORY>", "DISK>", "OOM>"]);
+        Rows::new(["JOB", "NAME", "CLASS", "DURATION>", cpu, "LIMITED>", "MEMORY>", "DISK>", "OOM>"]);
     for run in runs {
         let told =
             |value: fn(&Peaks) -> Option<String>| or_none(run.peaks.as_ref().and_then(value).as_deref());
@@ -139,7 +141,7 @@ fn used(runs: &[Run], for_people: bool) -> String {
             run.name.clone(),
             or_none(run.class.as_deref()),
             span_or_none(between(run.started_at, run.completed_at)),
-            told(peaks::cpu),
+            told(if for_people { peaks::mean_cpus } else { peaks::cpu }),
             told(|peaks| Some(format!("{} %", peaks.throttled_percent?))),
             told(peaks::memory),
             told(peaks::disk),

@@ -6,22 +6,32 @@ use anyhow::{Context, anyhow};
 use aws_lc_rs::hmac;
 use ecsrunner_core::wire::webhook::MAX_BODY_BYTES;
 use reqwest::StatusCode;
+use serde::Serialize;
+use serde_json::Value;
 
+use super::input;
 use crate::arguments::SendWebhook;
 use crate::exit::Failure;
-use crate::output::{clean, is_for_people, print};
+use crate::output::{self, clean, is_for_people, print};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
+#[derive(Serialize)]
+struct Document {
+    delivery: String,
+    /// The answer's status of HTTP.
+    status: u16,
+    /// The answer's body, as a string if it is no JSON.
+    answer: Value,
+}
+
 pub(super) async fn send(arguments: &SendWebhook) -> Result<(), Failure> {
-    let read = |file: &std::path::Path| {
-        let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()));
-        bytes.map_err(Failure::usage)
-    };
-    let body = read(&arguments.file)?;
-    let secret = read(&arguments.secret_file)?;
+    let body = input::bytes(&arguments.file)?;
+    let secret = std::fs::read(&arguments.secret_file)
+        .with_context(|| format!("{} cannot be read", arguments.secret_file.display()))
+        .map_err(Failure::usage)?;
     if body.len() > MAX_BODY_BYTES {
-        crate::output::say(&format!(
+        output::say(&format!(
             "note: the body has {} bytes, and a deployment refuses more than {MAX_BODY_BYTES} bytes",
             body.len()
         ));
@@ -42,8 +52,13 @@ pub(super) async fn send(arguments: &SendWebhook) -> Result<(), Failure> {
         .with_context(|| format!("no answer from {}", arguments.url))?;
     let status = answer.status();
     let text = answer.text().await?;
-    let text = if is_for_people() { clean(&text) } else { text };
-    print(&format!("{text}\n"))?;
+    if arguments.format.json {
+        let answer = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        output::print_json(&Document { delivery: delivery.clone(), status: status.as_u16(), answer })?;
+    } else {
+        let text = if is_for_people() { clean(&text) } else { text };
+        print(&format!("{text}\n"))?;
+    }
     if status.is_success() {
         Ok(())
     } else {

@@ -7,12 +7,30 @@ use ecsrunner_api::operation::Stopped;
 use ecsrunner_api::runner::RunnerView;
 use ecsrunner_core::id::RunnerName;
 use ecsrunner_core::records::runner::RunnerStage;
+use serde::Serialize;
 
 use super::find;
 use crate::arguments::StopRunner;
 use crate::deployment::Deployment;
 use crate::exit::Failure;
-use crate::output::print;
+use crate::output::{self, print};
+
+#[derive(Serialize)]
+struct Document {
+    runner: String,
+    stopped: How,
+}
+
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum How {
+    /// It takes no new job, and ends after a job that it may already have.
+    Retired,
+    /// It was stopped with `--force`.
+    Stopped,
+    AlreadyEnding,
+    AlreadyGone,
+}
 
 pub(super) async fn stop(arguments: &StopRunner) -> Result<(), Failure> {
     let deployment = Deployment::connect(&arguments.target).await?;
@@ -26,23 +44,29 @@ pub(super) async fn stop(arguments: &StopRunner) -> Result<(), Failure> {
     if arguments.force && !arguments.yes && !runner.is_gone() {
         ask(&runner)?;
     }
-    match deployment.stop(&name, arguments.force).await? {
-        Stopped::Done if arguments.force => {
-            print(&format!("stopped {name}; if it was running a job, the job fails\n"))?;
-        }
-        Stopped::Done => {
-            print(&format!(
-                "retired {name}: it takes no new job, and ends after a job that it may already have\n"
-            ))?;
-        }
-        Stopped::Already => print(&format!("{name} is already ending\n"))?,
-        Stopped::Gone => print(&format!("{name} is already gone\n"))?,
+    let stopped = match deployment.stop(&name, arguments.force).await? {
+        Stopped::Done if arguments.force => How::Stopped,
+        Stopped::Done => How::Retired,
+        Stopped::Already => How::AlreadyEnding,
+        Stopped::Gone => How::AlreadyGone,
         Stopped::Busy(job) => {
             let job = job.map_or_else(|| "a job".to_owned(), |job| format!("job {job}"));
             return Err(Failure::from(anyhow!("{name} runs {job} and was not stopped"))
                 .hint("use --force to stop it anyway: the job fails"));
         }
+    };
+    if arguments.format.json {
+        output::print_json(&Document { runner: runner.name, stopped })?;
+        return Ok(());
     }
+    print(&match stopped {
+        How::Retired => {
+            format!("retired {name}: it takes no new job, and ends after a job that it may already have\n")
+        }
+        How::Stopped => format!("stopped {name}; if it was running a job, the job fails\n"),
+        How::AlreadyEnding => format!("{name} is already ending\n"),
+        How::AlreadyGone => format!("{name} is already gone\n"),
+    })?;
     Ok(())
 }
 

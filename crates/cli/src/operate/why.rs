@@ -68,7 +68,7 @@ pub(super) async fn why(arguments: &WhyArguments) -> Result<(), Failure> {
     if arguments.format.json {
         output::print_json(&answer)?;
     } else {
-        print(&answer.text(Timestamp::now(), output::is_for_people())?)?;
+        print(&answer.text(Timestamp::now(), output::width_for_people())?)?;
     }
     Ok(())
 }

@@ -3,17 +3,16 @@
 use jiff::SignedDuration;
 
 use super::report::{OfJobs, Part, Percentiles, Report};
-use crate::output::{NONE, Rows, clean, span, usd};
+use crate::output::{NONE, Rows, clean, span, usd, wrapped};
 
-/// Returns the tables.
-pub(super) fn text(report: &Report, for_people: bool) -> String {
+/// Returns the tables. `width` is that of a terminal in columns, or `None` for programs.
+pub(super) fn text(report: &Report, width: Option<usize>) -> String {
+    let for_people = width.is_some();
     let starts = starts(report, for_people).text(for_people);
     let waits = waits(report, for_people).text(for_people);
     let waiting = waiting(report, for_people).text(for_people);
     let figures = figures(report, for_people).text(for_people);
-    if !for_people {
-        return starts + &waits + &waiting + &figures;
-    }
+    let Some(width) = width else { return starts + &waits + &waiting + &figures };
     let refused: Vec<String> =
         report.jobs.refusals.iter().map(|refusal| format!("{} {}", refusal.jobs, refusal.code)).collect();
     let refused =
@@ -24,7 +23,8 @@ pub(super) fn text(report: &Report, for_people: bool) -> String {
             format!("limited first: {}, from {:.0}: {}\n", limited.code, limited.at, clean(&limited.text))
         }
     };
-    format!("{starts}\n{waits}\n{waiting}\n{limited}\n{refused}{figures}")
+    let limited = wrapped(&format!("{limited}\n{refused}"), width);
+    format!("{starts}\n{waits}\n{waiting}\n{limited}{figures}")
 }
 
 fn starts(report: &Report, for_people: bool) -> Rows {

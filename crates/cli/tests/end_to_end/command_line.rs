@@ -55,7 +55,7 @@ fn without_arguments_the_help_is_shown_as_an_error() {
       local             Run jobs on this machine
       setup             Make and install the GitHub App, and store its credentials
       why               Explain the state of a job and what to do next
-      ui                Show jobs, runners, costs and holds in a page on this machine
+      ui                Show jobs, runners, costs and holds in a local page
       runners           List and manage runners
       jobs              List jobs, print their logs, and retry them
       runs              List executed jobs
@@ -101,7 +101,7 @@ fn help_goes_to_standard_output() {
       local             Run jobs on this machine
       setup             Make and install the GitHub App, and store its credentials
       why               Explain the state of a job and what to do next
-      ui                Show jobs, runners, costs and holds in a page on this machine
+      ui                Show jobs, runners, costs and holds in a local page
       runners           List and manage runners
       jobs              List jobs, print their logs, and retry them
       runs              List executed jobs

@@ -7,6 +7,7 @@ mod notes;
 mod page;
 mod replay;
 mod waits;
+mod webhook;
 
 use std::io::Read;
 use std::process::{Output, Stdio};
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::command_line::{ecsrunner, run, told};
-use crate::testbed::{Payload, SECRET, Server, Setup, Testbed, bounded};
+use crate::testbed::{Payload, Server, Setup, Testbed, bounded};
 
 const CLASSES: &str = "[classes.small]\ncpu = 512\nmemory = 1024\ndefault = true\n\
                        [classes.large]\ncpu = 4096\nmemory = 8192\ncapacity = \"spot-then-on-demand\"\n\
@@ -339,35 +340,6 @@ async fn what_is_not_there_is_told_with_where_it_was_looked_for() {
 
         hint: use `--deployment NAME` or ECSRUNNER_DEPLOYMENT for a deployment on AWS, `--local URL|DIR` or ECSRUNNER_LOCAL for a local server
         ");
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_webhook_is_sent_signed_and_a_refusal_is_a_failure() {
-    bounded(async {
-        let testbed = Testbed::set_up(Setup { classes: CLASSES, ..Setup::default() }).await;
-        let server = testbed.serve_unheard().await;
-        let dir = tempfile::tempdir().unwrap();
-        let file = |name: &str, text: &[u8]| {
-            std::fs::write(dir.path().join(name), text).unwrap();
-            dir.path().join(name).to_str().unwrap().to_owned()
-        };
-        let body: Vec<u8> = Payload::queued(9, &["self-hosted", "class:gpu"]).into();
-        let (payload, secret) = (file("job.json", &body), file("secret", format!("{SECRET}\n").as_bytes()));
-        let wrong = file("wrong", b"another secret");
-        let url = server.url("/webhook");
-        let sent =
-            output_with(&[], &["webhook", "send", &payload, "--url", &url, "--secret-file", &secret]).await;
-        let answer: Value = serde_json::from_slice(&sent.stdout).unwrap();
-        assert_eq!((sent.status.code(), &answer["reason"]["code"]), (Some(0), &json!("class_unknown")));
-        let sent =
-            output_with(&[], &["webhook", "send", &payload, "--url", &url, "--secret-file", &wrong]).await;
-        let words = String::from_utf8(sent.stderr).unwrap();
-        assert_eq!(sent.status.code(), Some(1));
-        assert!(words.contains("answered 401 Unauthorized to delivery"), "{words}");
-        assert!(words.contains("hint: compare `--secret-file` with the webhook's secret"), "{words}");
-        assert!(!words.contains("another secret"));
     })
     .await;
 }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::{Answer, AtGitHub};
 use crate::operate::{peaks, stats};
-use crate::output::{clean, short, span, usd};
+use crate::output::{behind, clean, short, span, usd, wrapped};
 
 /// One line of the history.
 struct Moment {
@@ -21,45 +21,43 @@ struct Moment {
 }
 
 impl Answer {
-    pub(super) fn text(&self, now: Timestamp, for_people: bool) -> Result<String, std::fmt::Error> {
+    /// `width` is that of a terminal in columns, or `None` for programs.
+    pub(super) fn text(&self, now: Timestamp, width: Option<usize>) -> Result<String, std::fmt::Error> {
+        let for_people = width.is_some();
+        let width = width.unwrap_or(usize::MAX);
         let mut text = String::new();
         match (&self.job, &self.github) {
             (Some(job), _) => {
-                text += &self.heading(job, now)?;
+                text += &wrapped(&self.heading(job, now)?, width);
                 for moment in self.moments(job, for_people) {
-                    writeln!(text, "  {:.3}  {}", moment.at, moment.what)?;
+                    text += &behind(&format!("  {:.3}  ", moment.at), &moment.what, width);
                 }
             }
-            (None, Some(github)) => text += &self.unrecorded(github)?,
+            (None, Some(github)) => text += &wrapped(&self.unrecorded(github)?, width),
             (None, None) => {}
         }
         if let Some(job) = &self.job {
-            text += &self.wait(job)?;
-            text += &self.used(job)?;
+            text += &self.wait(job, width);
+            text += &self.used(job, width);
         }
-        writeln!(text)?;
+        text.push('\n');
         for task in &self.tasks {
-            writeln!(text, "ECS:     {}", clean(&words(task)))?;
+            text += &behind("ECS:     ", &clean(&words(task)), width);
         }
         if let Some(github) = &self.github {
-            writeln!(text, "GitHub:  {}", clean(&github.words()))?;
+            text += &behind("GitHub:  ", &clean(&github.words()), width);
         }
         for delivery in &self.deliveries {
             let action = delivery.action.as_deref().unwrap_or("?");
-            writeln!(
-                text,
-                "Webhook: {} {}, delivery {} at {:.0}: {}",
-                clean(&delivery.event),
-                clean(action),
-                delivery.id,
-                delivery.delivered_at,
-                clean(&delivery.status)
-            )?;
+            let (event, id, at, status) =
+                (&delivery.event, delivery.id, delivery.delivered_at, &delivery.status);
+            let told = format!("{event} {action}, delivery {id} at {at:.0}: {status}");
+            text += &behind("Webhook: ", &clean(&told), width);
         }
         if let Some(because) = &self.because {
-            writeln!(text, "Why:     {} [{}]", clean(&because.text), because.code)?;
+            text += &behind("Why:     ", &format!("{} [{}]", clean(&because.text), because.code), width);
         }
-        writeln!(text, "Next:    {}", clean(&self.next))?;
+        text += &behind("Next:    ", &clean(&self.next), width);
         Ok(text)
     }
 
@@ -99,38 +97,40 @@ impl Answer {
     }
 
     /// Says where the job's wait went, as far as its runner's record says so.
-    fn wait(&self, job: &JobView) -> Result<String, std::fmt::Error> {
+    fn wait(&self, job: &JobView, width: usize) -> String {
         let its = self.runners.iter().find(|runner| runner.job == Some(job.id));
-        let Some(wait) = its.and_then(|runner| runner.wait.as_ref()) else { return Ok(String::new()) };
-        let mut text = String::new();
+        let Some(wait) = its.and_then(|runner| runner.wait.as_ref()) else { return String::new() };
+        let part = |length, name: &str, why: &str| {
+            behind(&format!("  {:>8}  {name:<10}  ", span(length)), why, width)
+        };
         let warm = if wait.warm { ", on a warm task" } else { "" };
-        writeln!(text, "\nIt waited {} until it started{warm}:", span(wait.total()))?;
-        for part in Part::ALL {
-            let Some(length) = wait.part(part) else { continue };
-            let why = match wait.held_by.filter(|_| part == Part::Held) {
-                Some(by) => format!("{} by {}", part.text(), stats::words(by)),
-                None => part.text().to_owned(),
+        let mut text = format!("\nIt waited {} until it started{warm}:\n", span(wait.total()));
+        for of in Part::ALL {
+            let Some(length) = wait.part(of) else { continue };
+            let why = match wait.held_by.filter(|_| of == Part::Held) {
+                Some(by) => format!("{} by {}", of.text(), stats::words(by)),
+                None => of.text().to_owned(),
             };
-            writeln!(text, "  {:>8}  {:<10}  {why}", span(length), part.word())?;
+            text += &part(length, of.word(), &why);
         }
         if !wait.unknown().is_zero() {
-            writeln!(text, "  {:>8}  {:<10}  no record says where", span(wait.unknown()), "unknown")?;
+            text += &part(wait.unknown(), "unknown", "no record says where");
         }
-        Ok(text)
+        text
     }
 
     /// Says what the job used of its runner, if that was measured.
-    fn used(&self, job: &JobView) -> Result<String, std::fmt::Error> {
+    fn used(&self, job: &JobView, width: usize) -> String {
         let its = self.runners.iter().find(|runner| runner.job == Some(job.id));
         let lines = its.and_then(|runner| runner.peaks.as_ref()).map(peaks::lines).unwrap_or_default();
         let mut text = String::new();
         if !lines.is_empty() {
-            writeln!(text, "\nIt used:")?;
+            text.push_str("\nIt used:\n");
         }
         for (name, value) in lines {
-            writeln!(text, "  {name:<10}  {value}")?;
+            text += &behind(&format!("  {name:<10}  "), &value, width);
         }
-        Ok(text)
+        text
     }
 
     fn heading(&self, job: &JobView, now: Timestamp) -> Result<String, std::fmt::Error> {
@@ -255,6 +255,32 @@ mod tests {
             told[1..4],
             ["runner r ending, until a job came", "runner r busy", "runner r ending: completed"]
         );
+    }
+
+    #[test]
+    fn lines_are_wrapped_behind_their_headings_for_people_alone() {
+        let mut answer = answer(job("refused"), runner(true, &["reserved", "gone"]), Code::ClassUnknown);
+        answer.next = answer.advice();
+        let now = Timestamp::UNIX_EPOCH;
+        let told = answer.text(now, Some(80)).unwrap();
+        insta::assert_snapshot!(told, @r"
+        Job 7 `build` of acme/app: refused
+          workflow CI, attempt 1, runs-on []
+          https://github.com/acme/app/actions/runs/1/job/7
+
+          2026-11-30T12:00:00.000Z  created at GitHub
+          2026-11-30T12:00:00.000Z    runner r reserved to fail the job
+          2026-11-30T12:00:01.000Z    runner r gone: completed
+
+        Why:     runner class unknown [class_unknown]
+        Next:    correct `runs-on` (`ecsrunner list-class-sizes` lists the classes), or
+                 add the class and run `ecsrunner jobs retry 7`
+        ");
+        // The same words for programs, in whole lines.
+        let whole = answer.text(now, None).unwrap();
+        let of = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(of(&whole), of(&told));
+        assert!(whole.lines().count() < told.lines().count());
     }
 
     #[test]

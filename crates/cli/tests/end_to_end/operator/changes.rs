@@ -38,6 +38,7 @@ async fn launches_are_paused_and_let_go_on_and_a_restart_changes_nothing() {
         let (testbed, server) = served().await;
         let told = told_by(&testbed, &["pause"]).await;
         assert!(told.contains("stops launching runners"), "{told}");
+        assert_eq!(json_told(&run(&testbed, &["pause", "--json"]).await), json!({"paused": true}));
         // The pause outlasts the server.
         server.terminate().await;
         let server = testbed.serve().await;
@@ -50,7 +51,9 @@ async fn launches_are_paused_and_let_go_on_and_a_restart_changes_nothing() {
         let status = json_told(&run(&testbed, &["cluster", "status", "--json"]).await);
         assert_eq!((&status["paused"], &status["deployment"]), (&json!(true), &json!("test")));
 
-        told_by(&testbed, &["resume"]).await;
+        let told = told_by(&testbed, &["resume"]).await;
+        assert!(told.contains("resumes launching runners"), "{told}");
+        assert_eq!(json_told(&run(&testbed, &["resume", "--json"]).await), json!({"paused": false}));
         server.api().until("the job to be done", |api| api.is_done(1)).await;
         testbed.ends_with_nothing_left(server).await;
     })
@@ -85,8 +88,11 @@ async fn a_runner_that_executes_a_job_is_stopped_by_force_alone_and_with_a_word_
 
         let told = told_by(&testbed, &["drain"]).await;
         assert!(told.contains("retired runners: 0; busy runners, which end after their jobs: 1"), "{told}");
-        let told = told_by(&testbed, &["runners", "stop", &name, "--force", "--yes"]).await;
-        assert!(told.contains(&format!("stopped {name}")), "{told}");
+        let drained = json_told(&run(&testbed, &["drain", "--json"]).await);
+        assert_eq!(drained, json!({"paused": true, "retired": [], "busy": [name]}));
+        let forced = ["runners", "stop", &name, "--force", "--yes", "--json"];
+        let stopped = json_told(&run(&testbed, &forced).await);
+        assert_eq!(stopped, json!({"runner": name, "stopped": "stopped"}));
         let listed = server
             .api()
             .until("the runner to be gone", |api| api.runners.iter().all(|it| it["state"] == "gone"))
@@ -94,6 +100,8 @@ async fn a_runner_that_executes_a_job_is_stopped_by_force_alone_and_with_a_word_
         assert_eq!(listed.runners[0]["ending"], "stopped_by_operator");
         let told = told_by(&testbed, &["runners", "stop", &name]).await;
         assert_eq!(told, format!("{name} is already gone\n"));
+        let stopped = json_told(&run(&testbed, &["runners", "stop", &name, "--json"]).await);
+        assert_eq!(stopped, json!({"runner": name, "stopped": "already_gone"}));
     })
     .await;
 }

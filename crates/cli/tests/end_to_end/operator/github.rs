@@ -41,16 +41,28 @@ async fn a_delivery_that_failed_is_listed_until_it_was_sent_again_and_went_well(
         assert_eq!(lost[0]["recorded"], Value::Null, "a local server does not tell");
 
         let id = lost[0]["id"].to_string();
-        let sent = output(&testbed, &["deliveries", "redeliver", lost[0]["guid"].as_str().unwrap()]).await;
-        assert_eq!(String::from_utf8(sent.stdout).unwrap(), format!("delivery {id} is being sent again\n"));
+        let sent = document(&testbed, &["deliveries", "redeliver", lost[0]["guid"].as_str().unwrap()]).await;
+        assert_eq!(sent, json!({"redelivered": [lost[0]["id"]]}));
         server.api().until("the job to be done", |api| api.is_done(1)).await;
         testbed.github.deliveries().await;
         assert_eq!(document(&testbed, &["deliveries", "list"]).await, json!({"deliveries": []}));
         let all = document(&testbed, &["deliveries", "list", "--all"]).await;
         assert!(all["deliveries"].as_array().unwrap().iter().any(|one| one["redelivery"] == true));
 
-        let none = output(&testbed, &["deliveries", "redeliver", "--failed"]).await;
+        let sent = output(&testbed, &["deliveries", "redeliver", &id]).await;
+        assert_eq!(String::from_utf8(sent.stdout).unwrap(), format!("delivery {id} is being sent again\n"));
+        let partly = output(&testbed, &["deliveries", "redeliver", &id, "4711", "--json"]).await;
+        assert_ne!(partly.status.code(), Some(0));
+        let partly: Value = serde_json::from_slice(&partly.stdout).unwrap();
+        assert_eq!(
+            partly,
+            json!({"redelivered": [lost[0]["id"]]}),
+            "what was sent before the failure is told"
+        );
+
+        let none = output(&testbed, &["deliveries", "redeliver", "--failed", "--json"]).await;
         assert_eq!(String::from_utf8(none.stderr).unwrap(), "no deliveries to send again\n");
+        assert_eq!(serde_json::from_slice::<Value>(&none.stdout).unwrap(), json!({"redelivered": []}));
         let unknown = output(&testbed, &["deliveries", "redeliver", "no-such-guid"]).await;
         assert_eq!(unknown.status.code(), Some(4));
         testbed.ends_with_nothing_left(server).await;
