@@ -153,6 +153,16 @@ fn a_quota_bounds_the_vcpus_and_refused_tasks_are_no_launches() {
 }
 
 #[test]
+fn tasks_that_never_start_cost_only_waste() {
+    let result = simulate(&format!(
+        "{CLASS}[world]\ntask_start = 4000\n\
+         [[arrivals]]\nrepository = 'acme/app'\nburst_jobs = 1\nat = '00:10'\njob_secs = 60\n"
+    ));
+    assert!(number(&result["cost"]["total_usd"]) > 0.0, "{}", result["cost"]);
+    assert_eq!(result["cost"]["idle_usd"], result["cost"]["total_usd"]);
+}
+
+#[test]
 fn classes_and_repositories_have_figures_of_their_own() {
     let result = simulate(&format!(
         "{CLASS}[classes.large]\ncpu = 4096\nmemory = 8192\n\

@@ -341,11 +341,10 @@ impl Tally {
         };
         figures.task_ms += billed;
         figures.idle_ms += billed - at_work;
-        if billed > 0 {
-            #[expect(clippy::cast_precision_loss, reason = "a share needs few digits")]
-            let share = (billed - at_work) as f64 / billed as f64;
-            figures.idle_cost_usd += cost * share;
-        }
+        // A task that stopped before its pull costs AWS's minimum.
+        #[expect(clippy::cast_precision_loss, reason = "a share needs few digits")]
+        let share = if billed == 0 { 1.0 } else { (billed - at_work) as f64 / billed as f64 };
+        figures.idle_cost_usd += cost * share;
     }
 
     /// Ends the tally: jobs that still wait are counted up to now.
