@@ -160,6 +160,29 @@ impl HoldView {
     }
 }
 
+/// The hold for which a job waits.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct JobHold {
+    /// The kind of the last failure, such as `throttled`.
+    pub fault: String,
+    /// When the next try may be made, of this job or of another one.
+    pub not_before: Timestamp,
+}
+
+impl JobHold {
+    /// Returns the hold for which a job waits that has this reason to wait. Of several places the first counts that may be
+    /// tried again; of a scope and its account the last.
+    pub(crate) fn of(job: &Job, code: Code, open: &Open, catalogue: &Catalogue) -> Option<Self> {
+        let is_place = |hold: &&Hold| matches!(hold.held, Held::ClassIn { .. } | Held::Placement { .. });
+        let holding =
+            open.holds.values().filter(|hold| hold.is_effective() && holds(&hold.held, job, code, catalogue));
+        let (places, others): (Vec<&Hold>, Vec<&Hold>) = holding.partition(is_place);
+        let place = places.into_iter().min_by_key(|hold| hold.not_before);
+        let hold = others.into_iter().chain(place).max_by_key(|hold| hold.not_before)?;
+        Some(Self { fault: hold.fault.as_str().to_owned(), not_before: hold.not_before })
+    }
+}
+
 fn named(held: &Held) -> (HeldKind, String) {
     match held {
         Held::Scope(scope) => (HeldKind::Scope, scope.to_string()),

@@ -5,11 +5,14 @@ use std::collections::HashMap;
 use ecsrunner_core::id::JobId;
 use ecsrunner_core::reason::{Code, Reason};
 use ecsrunner_core::records::job::{Assignment, EndedJob, Job, JobEnding, JobStage, JobState};
+use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::timeline::Timeline;
+use ecsrunner_core::rules::class::Catalogue;
 use ecsrunner_core::wire::job::{Conclusion, JobFacts};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::deployment::JobHold;
 use crate::reason::ReasonView;
 use crate::stage::{StageView, reached, stages};
 
@@ -29,19 +32,24 @@ pub struct JobView {
     pub reason: Option<ReasonView>,
     pub runner: Option<String>,
     pub conclusion: Option<Conclusion>,
+    /// The hold for which it waits, until its next try may be made; `None` without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<JobHold>,
     pub created_at: Timestamp,
     pub timeline: Vec<StageView<JobStage>>,
 }
 
 impl JobView {
-    /// Returns the view of an open job, with its reason to wait from a plan.
+    /// Returns the view of an open job, with its reason to wait from a plan, and the hold that is the reason.
     #[must_use]
-    pub fn planned(job: &Job, reasons: &HashMap<JobId, Reason>) -> Self {
+    pub fn planned(job: &Job, open: &Open, reasons: &HashMap<JobId, Reason>, catalogue: &Catalogue) -> Self {
         let view = Self::open(job);
         match reasons.get(&job.id()) {
-            Some(reason) if view.state == JobStage::Queued => {
-                Self { reason: Some(ReasonView::of(reason)), ..view }
-            }
+            Some(reason) if view.state == JobStage::Queued => Self {
+                reason: Some(ReasonView::of(reason)),
+                hold: JobHold::of(job, reason.code(), open, catalogue),
+                ..view
+            },
             _ => view,
         }
     }
@@ -105,6 +113,7 @@ impl JobView {
             reason: None,
             runner: None,
             conclusion: None,
+            hold: None,
             created_at,
             timeline: stages(timeline),
         }

@@ -3,6 +3,7 @@
 use ecsrunner_core::records::runner::RunnerStage;
 use serde::Serialize;
 
+use crate::deployment::JobHold;
 use crate::job::JobView;
 use crate::reason::{OutcomeKind, OutcomeView};
 use crate::runner::RunnerView;
@@ -62,13 +63,22 @@ pub enum Retried {
 
 impl Retried {
     /// Returns the sentence for people.
+    ///
+    /// `hold` is the hold for which a job waits that was looked at: its next try is not made earlier.
     #[must_use]
-    pub const fn message(self) -> &'static str {
-        match self {
-            Self::JudgedAgain => "The job gets a runner if GitHub confirms that it is still queued.",
-            Self::LookedAt => "The job already waits for a runner, and is checked again now.",
-            Self::RunAgain => "GitHub runs the job again, as a job with a new id.",
-        }
+    pub fn message(self, hold: Option<&JobHold>) -> String {
+        let text = match (self, hold) {
+            (Self::JudgedAgain, _) => "The job gets a runner if GitHub confirms that it is still queued.",
+            (Self::LookedAt, None) => "The job already waits for a runner, and is checked again now.",
+            (Self::LookedAt, Some(hold)) => {
+                return format!(
+                    "The job already waits for a runner. Launches for it are held, and the next try is not before {:.0}.",
+                    hold.not_before
+                );
+            }
+            (Self::RunAgain, _) => "GitHub runs the job again, as a job with a new id.",
+        };
+        text.to_owned()
     }
 }
 
@@ -84,14 +94,30 @@ impl OutcomeView {
     #[must_use]
     pub fn of_retry(self, job: Option<&JobView>) -> Self {
         let message = match (self.outcome, job) {
-            (OutcomeKind::Accepted, _) => Retried::JudgedAgain.message().to_owned(),
+            (OutcomeKind::Accepted, _) => Retried::JudgedAgain.message(None),
             (OutcomeKind::Refused, _) => format!("The job was refused again: {}.", self.reason.text),
-            (OutcomeKind::Ignored, Some(job)) if !job.is_past() => Retried::LookedAt.message().to_owned(),
+            (OutcomeKind::Ignored, Some(job)) if !job.is_past() => {
+                Retried::LookedAt.message(job.hold.as_ref())
+            }
             (OutcomeKind::Ignored, Some(_)) => {
                 "The job has ended, and only GitHub can run it again: re-run it there.".to_owned()
             }
             (OutcomeKind::Ignored, None) => "There is no record of the job.".to_owned(),
         };
         Self { message: Some(message), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_job_that_is_retried_is_told_the_time_of_the_next_try() {
+        let not_before = "2026-11-30T12:05:00Z".parse().unwrap();
+        let hold = JobHold { fault: "no_job".to_owned(), not_before };
+        let held = Retried::LookedAt.message(Some(&hold));
+        assert!(held.ends_with("the next try is not before 2026-11-30T12:05:00Z."), "{held}");
+        assert!(Retried::LookedAt.message(None).ends_with("is checked again now."));
     }
 }

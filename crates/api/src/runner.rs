@@ -53,6 +53,9 @@ pub struct RunnerView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<u32>,
     pub task_seconds: Option<f64>,
+    /// When its task stopped: from then on it takes no place in the limits of runners. `None` before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_at: Option<Timestamp>,
     pub cost_usd: Option<f64>,
     /// Where the wait of its job went; `None` until the job has started.
     #[serde(default)]
@@ -86,6 +89,7 @@ impl RunnerView {
             task: runner.task().map(ToString::to_string),
             capacity_provider: runner.placement.provider(),
             task_seconds: seconds(runner.launched_at(), Some(runner.stopped_at().unwrap_or(now))),
+            stopped_at: runner.stopped_at(),
             cost_usd: runner.cost_usd(now),
             runner_version: version(&runner.times),
             peaks: peaks(&runner.times),
@@ -110,6 +114,7 @@ impl RunnerView {
             task: runner.task.as_ref().map(ToString::to_string),
             capacity_provider: runner.placement.provider(),
             task_seconds: seconds(runner.launched_at(), runner.stopped_at),
+            stopped_at: runner.stopped_at,
             cost_usd: runner.cost_usd,
             runner_version: version(&runner.times),
             peaks: peaks(&runner.times),
@@ -137,6 +142,7 @@ impl RunnerView {
             task: warm.task().map(ToString::to_string),
             capacity_provider: warm.placement.provider(),
             task_seconds: seconds(warm.launched_at(), Some(until)),
+            stopped_at: warm.stopped_at(),
             cost_usd: warm.cost_usd(now),
             ..Self::new_warm(&warm.facts, &warm.timeline)
         }
@@ -221,6 +227,7 @@ impl RunnerView {
             cpu: Some(facts.size.cpu()),
             memory: Some(facts.size.memory()),
             task_seconds: None,
+            stopped_at: None,
             cost_usd: None,
             job_minutes: None,
             hosted_usd: None,
@@ -250,6 +257,7 @@ impl RunnerView {
             cpu: Some(facts.size.cpu()),
             memory: Some(facts.size.memory()),
             task_seconds: None,
+            stopped_at: None,
             cost_usd: None,
             wait: None,
             job_minutes: None,

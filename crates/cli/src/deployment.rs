@@ -86,6 +86,11 @@ impl Deployment {
         }
     }
 
+    /// Whether it is a server on one machine.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self, Self::Local(_))
+    }
+
     /// Returns the name for people.
     pub(crate) fn name(&self) -> String {
         match self {

@@ -23,7 +23,7 @@ use tracing::info;
 use crate::arguments::SimulateArguments;
 use crate::exit::Failure;
 use crate::log;
-use crate::output::{self, print};
+use crate::output::{self, print, say};
 
 use arrivals::arrivals;
 use file::Scenario;
@@ -35,6 +35,9 @@ const AFTERWARDS: SignedDuration = SignedDuration::from_hours(24);
 pub(crate) fn run(arguments: &SimulateArguments) -> Result<(), Failure> {
     log::init_for_simulation();
     let scenario = Scenario::read(&arguments.file)?;
+    if scenario.has_reruns() {
+        say("note: `rerun` is not simulated: a job that loses its runner fails, and is not run again");
+    }
     let begun = Instant::now();
     let report = simulate(scenario);
     info!(elapsed_ms = begun.elapsed().as_millis(), "simulated");

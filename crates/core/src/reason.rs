@@ -105,8 +105,8 @@ codes! {
     ToCheck = "to_check": "GitHub is asked what started the job's run",
     /// GitHub refuses registrations in the job's scope.
     ScopeHeld = "scope_held": "GitHub refuses to register runners: {}",
-    /// GitHub answers with errors, or not at all.
-    GithubUnavailable = "github_unavailable": "launches wait until GitHub answers again: {}",
+    /// GitHub answers with errors or not at all, or asks to be called later.
+    GithubUnavailable = "github_unavailable": "launches wait until GitHub accepts calls again: {}",
     /// Runners of the job's pool end before they have a job.
     PoolHeld = "pool_held": "runners with its labels fail before they get a job: {}",
     /// Runners of the job's pool come up, and GitHub gives them no job.

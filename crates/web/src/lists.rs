@@ -82,7 +82,8 @@ async fn list_jobs<B: Source>(backend: &B, filter: &Filter) -> Result<JobList, R
         let records = backend.store().open().await.map_err(|fault| backend.refusal(fault))?;
         let rules = backend.rules().await?;
         let reasons = backend.reasons_to_wait(&records, &rules);
-        let views = records.jobs.values().map(|job| JobView::planned(job, &reasons));
+        let views =
+            records.jobs.values().map(|job| JobView::planned(job, &records, &reasons, &rules.catalogue));
         let views = views.filter(|job| filter.admits_job(job)).map(|job| (key_of(&job), job));
         (open, next) = cut(views.collect(), after, filter.limit());
     }

@@ -32,7 +32,8 @@ pub(crate) async fn find_job<B: Source>(backend: &B, id: JobId) -> Result<JobVie
         Some(JobRecord::Open(job)) => {
             let open = store.open().await.map_err(|fault| backend.refusal(fault))?;
             let rules = backend.rules().await?;
-            Ok(JobView::planned(&job, &backend.reasons_to_wait(&open, &rules)))
+            let reasons = backend.reasons_to_wait(&open, &rules);
+            Ok(JobView::planned(&job, &open, &reasons, &rules.catalogue))
         }
         Some(JobRecord::Ended(job)) => Ok(JobView::ended(&job)),
         None => Err(Refusal::not_found(format!("there is no record of job {id}"))),

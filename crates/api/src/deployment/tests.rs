@@ -96,3 +96,36 @@ fn a_placement_without_capacity_holds_jobs_of_its_architecture() {
     let expected = "FARGATE_SPOT in subnet-0a1b2c3d, arm64".to_owned();
     assert_eq!(held(&holds, &waits), [(expected, vec![2])]);
 }
+
+#[test]
+fn a_job_that_waits_names_its_hold_and_the_time_of_the_next_try() {
+    let scope = Scope::Repository(Repository::parse("acme/app").unwrap());
+    let account = Repository::parse("acme/app").unwrap().account();
+    let job = job(1, "acme/app", "small", "aaaaaaaaaa");
+    let catalogue = Catalogue::read(&serde_json::from_str(CLASSES).unwrap()).0;
+    let mut open = Open::of([job.clone()], []);
+    open.add_hold(Hold::after(
+        None,
+        Held::Scope(scope),
+        &Failure::of(Fault::NoAnswer, "words", at(0), at(1)),
+    ));
+    open.add_hold(Hold::throttled(None, account, "words", at(1), at(90)));
+    let subnet = |name: &str| Placement::fargate(Market::Spot, Some(SubnetId::parse(name).unwrap()));
+    for (name, secs) in [("subnet-0a1b2c3d", 100), ("subnet-1a1b2c3d", 200)] {
+        let held = Held::class_in(ClassName::parse("small").unwrap(), subnet(name));
+        let failure = Failure::of(Fault::ImagePull, "words", at(secs - 1), at(secs));
+        open.add_hold(Hold::after(None, held, &failure));
+    }
+    let told = |code: Code| {
+        let reasons = [(job.id(), Reason::from(code))].into();
+        let hold = crate::job::JobView::planned(&job, &open, &reasons, &catalogue).hold;
+        hold.map(|hold| (hold.fault, hold.not_before))
+    };
+    assert_eq!(told(Code::GithubUnavailable), Some(("throttled".to_owned(), at(90))), "the last of both");
+    assert_eq!(
+        told(Code::ClassHeld),
+        Some(("image_pull".to_owned(), at(102))),
+        "the first place that is tried"
+    );
+    assert_eq!(told(Code::LimitClass), None);
+}

@@ -170,8 +170,10 @@ impl AwsDeployment {
         // For a job in both lists, the longer timeline is newer: the job has ended
         // since, or it is open again and the index of history is not yet updated.
         let stages: HashMap<u64, usize> = past.iter().map(|job| (job.id, job.timeline.len())).collect();
-        let reasons = reasons_to_wait_of(&open, &self.rules());
-        let open: Vec<JobView> = open.jobs.values().map(|job| JobView::planned(job, &reasons)).collect();
+        let rules = self.rules();
+        let reasons = reasons_to_wait_of(&open, &rules);
+        let planned = |job| JobView::planned(job, &open, &reasons, &rules.catalogue);
+        let open: Vec<JobView> = open.jobs.values().map(planned).collect();
         let open = open.into_iter().filter(|job| {
             let is_later = stages.get(&job.id).is_none_or(|stages| job.timeline.len() > *stages);
             is_later && query.admits(job)
@@ -216,7 +218,8 @@ impl AwsDeployment {
             None => None,
             Some(JobRecord::Ended(job)) => Some(JobView::ended(&job)),
             Some(JobRecord::Open(job)) => {
-                Some(JobView::planned(&job, &reasons_to_wait_of(&self.open().await?, &self.rules())))
+                let (open, rules) = (self.open().await?, self.rules());
+                Some(JobView::planned(&job, &open, &reasons_to_wait_of(&open, &rules), &rules.catalogue))
             }
         })
     }

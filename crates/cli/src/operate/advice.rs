@@ -5,6 +5,9 @@ use ecsrunner_core::reason::Code;
 /// What an advice says of a job that is still open.
 pub(super) const RETRY: &str = "run `ecsrunner jobs retry`";
 
+/// The advice on a job that waits because GitHub limits the rate of calls.
+pub(super) const THROTTLED: &str = "wait: GitHub limits the rate of calls, and launches go on by themselves";
+
 /// Returns one line of advice for the person who waits for the job.
 pub(super) const fn on(code: Code) -> &'static str {
     match code {
@@ -129,6 +132,15 @@ pub(super) const fn on(code: Code) -> &'static str {
     }
 }
 
+/// Returns the advice for a deployment on one machine, where it is another one.
+pub(super) const fn on_one_machine(code: Code) -> Option<&'static str> {
+    match code {
+        Code::RunnerStarting => Some("wait: a runner takes some seconds to start and to connect to GitHub"),
+        Code::Pace => Some("wait: the launch rate that GitHub allows is used up"),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +150,14 @@ mod tests {
         for code in Code::ALL {
             let advice = on(*code);
             assert!(!advice.is_empty() && !advice.contains('\n') && !advice.ends_with('.'), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn a_runner_that_starts_on_one_machine_waits_for_no_fargate() {
+        for code in [Code::RunnerStarting, Code::Pace] {
+            assert!(on(code).contains("Fargate"), "{code:?}");
+            assert!(on_one_machine(code).is_some_and(|advice| !advice.contains("Fargate")), "{code:?}");
         }
     }
 }

@@ -111,13 +111,20 @@ struct OnAws {
     quotas: Vec<Limit>,
 }
 
+/// Counts the runners that take a place in the limits: those whose task has not stopped.
 fn count<'a>(runners: impl Iterator<Item = &'a RunnerView>) -> f64 {
-    f64::from(u32::try_from(runners.count()).unwrap_or(u32::MAX))
+    let places = runners.filter(|runner| takes_place(runner)).count();
+    f64::from(u32::try_from(places).unwrap_or(u32::MAX))
+}
+
+fn takes_place(runner: &RunnerView) -> bool {
+    runner.stopped_at.is_none()
 }
 
 fn of_repositories(runners: &[RunnerView], most: u32) -> Vec<Limit> {
     let mut by_repository: BTreeMap<&str, f64> = BTreeMap::new();
-    for repository in runners.iter().filter_map(|runner| runner.repository.as_deref()) {
+    let in_place = runners.iter().filter(|runner| takes_place(runner));
+    for repository in in_place.filter_map(|runner| runner.repository.as_deref()) {
         *by_repository.entry(repository).or_default() += 1.0;
     }
     let limits = by_repository.into_iter().map(|(repository, in_use)| Limit {
@@ -264,6 +271,24 @@ mod tests {
         ");
         // Columns for programs are always the same.
         assert!(document(None).text(None).starts_with("small\tbusy\t—\tFARGATE\t2\t1\n"));
+    }
+
+    #[test]
+    fn a_runner_whose_task_has_stopped_takes_no_place_in_a_limit() {
+        let runner = |stopped_at: Option<&str>| -> RunnerView {
+            serde_json::from_value(serde_json::json!({
+                "name": "r", "repository": "acme/app", "class": "small", "pool": "p", "state": "ending",
+                "ending": null, "reason": null, "job": null, "launched_for": 7, "task": null,
+                "capacity_provider": "FARGATE", "task_seconds": null, "stopped_at": stopped_at, "cost_usd": null,
+                "timeline": [],
+            }))
+            .unwrap()
+        };
+        let runners = [runner(None), runner(Some("2026-11-30T12:00:00Z"))];
+        assert_eq!(count(runners.iter()), 1.0);
+        let of_repositories = of_repositories(&runners, 4);
+        assert_eq!(of_repositories.iter().map(|limit| limit.in_use).collect::<Vec<_>>(), [1.0]);
+        assert_eq!(groups(&runners, &[], &[])[0].runners, 2, "both are listed");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use ecsrunner_core::decide::rerun::note;
 use ecsrunner_core::reason::Code;
 use ecsrunner_core::records::job::JobStage;
 use ecsrunner_core::records::runner::EndingKind;
+use ecsrunner_core::wire::fault::Fault;
 use ecsrunner_github::operator::Delivered;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -46,6 +47,9 @@ struct Answer {
     deliveries: Vec<Delivered>,
     because: Option<ReasonView>,
     next: String,
+    /// Whether runners are processes on one machine.
+    #[serde(skip)]
+    on_one_machine: bool,
     #[serde(skip)]
     pages: Pages,
 }
@@ -63,7 +67,7 @@ pub(super) async fn why(arguments: &WhyArguments) -> Result<(), Failure> {
         }
     };
     if answer.next.is_empty() {
-        answer.next = answer.advice();
+        answer.next = answer.advice(Timestamp::now());
     }
     if arguments.format.json {
         output::print_json(&answer)?;
@@ -107,6 +111,7 @@ async fn recorded(deployment: &Deployment, job: JobView) -> Result<Answer, Failu
         deliveries: Vec::new(),
         because,
         next: next.unwrap_or_default(),
+        on_one_machine: deployment.is_local(),
         pages: deployment.pages()?,
     })
 }
@@ -137,7 +142,21 @@ impl Answer {
         self.pages.job(&job.repository, job.run_id, job.id)
     }
 
-    fn advice(&self) -> String {
+    /// Returns the advice on an open job, with the time of the next try if launches for it are held.
+    fn while_open(&self, job: &JobView, code: Code, now: Timestamp) -> String {
+        let hold = job.hold.as_ref();
+        let local = Some(code).filter(|_| self.on_one_machine).and_then(advice::on_one_machine);
+        let advice = match hold {
+            Some(hold) if hold.fault == Fault::Throttled.as_str() => advice::THROTTLED,
+            _ => local.unwrap_or(advice::on(code)),
+        };
+        match hold.filter(|hold| hold.not_before > now) {
+            Some(hold) => format!("{advice}; the next try is not before {:.0}", hold.not_before),
+            None => advice.to_owned(),
+        }
+    }
+
+    fn advice(&self, now: Timestamp) -> String {
         let code = self.because.as_ref().and_then(|because| because.code.known());
         let Some(job) = &self.job else {
             return advice::on(code.unwrap_or(Code::NotRecorded)).to_owned();
@@ -161,7 +180,8 @@ impl Answer {
                 advice::on(code).replace(advice::RETRY, "run the job again at GitHub")
             }
             (_, Some(code)) => {
-                advice::on(code).replace(advice::RETRY, &format!("run `ecsrunner jobs retry {}`", job.id))
+                let retry = format!("run `ecsrunner jobs retry {}`", job.id);
+                self.while_open(job, code, now).replace(advice::RETRY, &retry)
             }
             (JobStage::InProgress, None) => "nothing to do: the job is running".to_owned(),
             (JobStage::Completed, None) if job.has_succeeded() => "nothing to do".to_owned(),

@@ -22,6 +22,9 @@ use crate::exit::Failure;
 /// A Monday, so that a simulated week begins like a week.
 const FROM: &str = "2026-01-05T00:00:00Z";
 const MAX_DAYS: u32 = 31;
+const YEARS: &str = "1970 to 9000";
+/// The last second of the year 9000.
+const LAST_SECOND: i64 = 221_876_927_999;
 /// The most jobs of a simulation: each takes memory before it begins.
 const MAX_JOBS: f64 = 5_000_000.0;
 /// Keys of a load beside the deployment's settings.
@@ -41,6 +44,13 @@ pub(super) struct Scenario {
 }
 
 impl Scenario {
+    /// Whether the deployment runs lost jobs again.
+    pub(super) fn has_reruns(&self) -> bool {
+        let reruns = &self.rules.settings.reruns;
+        let of_class = self.rules.catalogue.iter().any(|class| class.rerun == Some(true));
+        reruns.all || !reruns.repositories.is_empty() || of_class
+    }
+
     pub(super) fn read(file: &Path) -> Result<Self, Failure> {
         let name = if file.as_os_str() == "-" { "stdin".to_owned() } else { file.display().to_string() };
         let text = text_of(file).with_context(|| format!("{name} cannot be read")).map_err(Failure::usage)?;
@@ -129,11 +139,20 @@ fn start(table: &mut Table, mistakes: &mut Vec<String>) -> Option<Timestamp> {
     let value = table.remove("start")?;
     // TOML has times of its own, which are written like text.
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let start = text.parse().ok();
-    if start.is_none() {
-        mistakes.push(format!("start is {}: a time such as `{FROM}` is expected", shown(&value)));
+    let start: Option<Timestamp> = text.parse().ok();
+    match start {
+        None => mistakes.push(format!("start is {}: a time such as `{FROM}` is expected", shown(&value))),
+        Some(start) if !is_possible(start) => {
+            mistakes.push(format!("start is {}: a time from {YEARS} is expected", shown(&value)));
+        }
+        Some(_) => {}
     }
     start
+}
+
+/// Whether a simulation can be at this time: times are counted from 1970, and days are added to them.
+fn is_possible(at: Timestamp) -> bool {
+    (0..=LAST_SECOND).contains(&at.as_second())
 }
 
 /// Returns the first day of recorded events, or the usual start.
@@ -142,13 +161,13 @@ fn usual_start(sources: &[Source]) -> Timestamp {
         Pattern::Recorded(recorded) => recorded.first().map(|job| job.at),
         _ => None,
     });
-    match recorded.min() {
+    match recorded.min().filter(|first| is_possible(*first)) {
         None => FROM.parse().unwrap_or(Timestamp::UNIX_EPOCH),
         Some(first) => first - SignedDuration::from_millis(first.as_millisecond().rem_euclid(86_400_000)),
     }
 }
 
-/// Checks how many jobs there are, and that none is recorded before the start.
+/// Checks how many jobs there are, and that none is recorded before the start or at an impossible time.
 fn check_jobs(sources: &[Source], days: i64, from: Timestamp, mistakes: &mut Vec<String>) {
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     let jobs = |source: &Source| match &source.pattern {
@@ -164,9 +183,13 @@ fn check_jobs(sources: &[Source], days: i64, from: Timestamp, mistakes: &mut Vec
         mistakes.push(format!("arrivals have about {jobs:.0} jobs: at most {MAX_JOBS} are possible"));
     }
     for source in sources {
-        if let Pattern::Recorded(recorded) = &source.pattern
-            && let Some(first) = recorded.first().filter(|job| job.at < from)
-        {
+        let Pattern::Recorded(recorded) = &source.pattern else { continue };
+        if let Some(job) = recorded.iter().find(|job| !is_possible(job.at)) {
+            mistakes.push(format!(
+                "arrivals has a recorded event of {}: a time from {YEARS} is expected",
+                job.at
+            ));
+        } else if let Some(first) = recorded.first().filter(|job| job.at < from) {
             mistakes.push(format!("start is {from}: the first recorded event is of {}", first.at));
         }
     }

@@ -16,18 +16,10 @@ const HOUR_MILLIS: f64 = 3_600_000.0;
 /// The most points of the course over time.
 const MAX_POINTS: usize = 480;
 
-/// Reasons for which jobs wait although runners could be launched otherwise.
-const LIMITS: [Code; 9] = [
-    Code::LimitDeployment,
-    Code::LimitClass,
-    Code::LimitRepository,
-    Code::Pace,
-    Code::NoCapacity,
-    Code::Retrying,
-    Code::ScopeHeld,
-    Code::ClassHeld,
-    Code::Paused,
-];
+/// Whether jobs wait for this reason although runners could be launched otherwise.
+fn is_limit(code: Code) -> bool {
+    HeldBy::of(code).is_some() || code == Code::Retrying
+}
 
 #[derive(Serialize)]
 pub(super) struct Report {
@@ -136,6 +128,8 @@ pub(super) struct Cost {
 pub(super) struct Runners {
     pub(super) launches: u64,
     pub(super) launches_without_job: u64,
+    /// Runners that ended before AWS started a task for them.
+    pub(super) not_launched: u64,
     /// Runners that took over a warm task.
     pub(super) warm: u64,
     pub(super) task_hours: f64,
@@ -220,6 +214,7 @@ impl Report {
             runners: Runners {
                 launches: runners.launches,
                 launches_without_job: runners.without_job,
+                not_launched: runners.not_launched,
                 warm: runners.warm,
                 task_hours: real(runners.task_ms) / HOUR_MILLIS,
                 idle_task_hours: real(runners.idle_ms) / HOUR_MILLIS,
@@ -292,8 +287,8 @@ fn percentiles(mut waits_ms: Vec<u32>) -> Option<Percentiles> {
 }
 
 fn limited_first(tally: &Tally) -> Option<Limited> {
-    let limits = LIMITS.iter().filter_map(|code| Some((*code, tally.reasons.get(code)?)));
-    let (code, figures) = limits.min_by_key(|(_, figures)| figures.first_at_ms)?;
+    let limits = tally.reasons.iter().filter(|(code, _)| is_limit(**code));
+    let (code, figures) = limits.min_by_key(|(code, figures)| (figures.first_at_ms, code.as_str()))?;
     Some(Limited { code: code.as_str(), text: figures.first.text(), at: timestamp(figures.first_at_ms) })
 }
 
@@ -306,7 +301,7 @@ fn waiting(tally: &Tally) -> Vec<Waiting> {
         .map(|(code, figures)| Waiting {
             code: code.as_str(),
             text: figures.first.text(),
-            is_limit: LIMITS.contains(code),
+            is_limit: is_limit(*code),
             share: if total == 0 { 0.0 } else { real(figures.waited_ms) / real(total) },
             hours: real(figures.waited_ms) / HOUR_MILLIS,
             waits: figures.waits,

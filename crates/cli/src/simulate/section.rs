@@ -35,6 +35,10 @@ impl<'a> Section<'a> {
         self.table.contains_key(key)
     }
 
+    pub(super) fn value(&self, key: &str) -> Option<&Value> {
+        self.table.get(key)
+    }
+
     pub(super) fn take(&mut self, key: &'static str) -> Option<Value> {
         self.known.push(key);
         self.table.remove(key)

@@ -86,9 +86,23 @@ fn pattern(section: &mut Section<'_>) -> Option<Pattern> {
     }
     if section.has("jobs_per_minute") {
         let jobs = section.number("jobs_per_minute", 0.001..=f64::from(MAX_JOBS / DAY_MINUTES));
+        let (from, until) = (section.value("from").cloned(), section.value("until").cloned());
         let from_secs = clock(section, "from").unwrap_or(Some(0.0));
         let until_secs = clock(section, "until").unwrap_or(Some(f64::from(DAY_MINUTES * 60)));
-        return Some(Pattern::PerMinute { jobs: jobs?, from_secs: from_secs?, until_secs: until_secs? });
+        let (from_secs, until_secs) = (from_secs?, until_secs?);
+        if from_secs >= until_secs {
+            match (from, until) {
+                (_, Some(until)) => section.mistake(
+                    "until",
+                    &until,
+                    "a time after `from` is expected; a span over midnight takes two entries",
+                ),
+                (Some(from), None) => section.mistake("from", &from, "a time before `until` is expected"),
+                (None, None) => {}
+            }
+            return None;
+        }
+        return Some(Pattern::PerMinute { jobs: jobs?, from_secs, until_secs });
     }
     let jobs = section.whole("burst_jobs", 1..=MAX_JOBS);
     let at_secs = clocks(section, "at");
@@ -182,6 +196,7 @@ fn clocks(section: &mut Section<'_>, key: &'static str) -> Option<Vec<f64>> {
         one => vec![one.clone()],
     };
     let secs: Option<Vec<f64>> = texts.iter().map(|text| secs_of(text.as_str()?)).collect();
+    let secs = secs.filter(|secs| !secs.is_empty());
     if secs.is_none() {
         section.mistake(key, &value, "a time from `00:00` to `24:00` is expected, or a list of them");
     }

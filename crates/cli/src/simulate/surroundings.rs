@@ -34,6 +34,7 @@ pub(super) fn read(value: Option<Value>, mistakes: &mut Vec<String>) -> Surround
     let Some(mut section) = value.and_then(|value| Section::open("world", value, mistakes)) else {
         return world;
     };
+    let pull = section.value("pull").cloned();
     for (key, spread) in [
         ("task_start", &mut world.task_start),
         ("pull", &mut world.pull),
@@ -44,6 +45,12 @@ pub(super) fn read(value: Option<Value>, mistakes: &mut Vec<String>) -> Surround
         if let Some(read) = spread_of(&mut section, key) {
             *spread = read;
         }
+    }
+    let (start, pulled) = (world.task_start.median_secs(), world.pull.median_secs());
+    if let Some(pull) = pull.filter(|_| pulled > start) {
+        let expected =
+            format!("at most the {start} s of task_start are expected, since the pull is a part of it");
+        section.mistake("pull", &pull, &expected);
     }
     world.on_demand_vcpus = section.whole("on_demand_vcpus", 1..=1_000_000);
     world.spot_vcpus = section.whole("spot_vcpus", 1..=1_000_000);

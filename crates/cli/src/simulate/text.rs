@@ -100,6 +100,7 @@ fn figures(report: &Report, for_people: bool) -> Rows {
     add("jobs still queued", jobs.still_queued.to_string());
     add("runners launched", runners.launches.to_string());
     add("runners without a job", runners.launches_without_job.to_string());
+    add("runners not launched", runners.not_launched.to_string());
     add("task hours", format!("{:.2}", runners.task_hours));
     add("task hours without a job", format!("{:.2}", runners.idle_task_hours));
     add("cost", dollars(cost.total_usd, for_people));

@@ -19,6 +19,22 @@ fn a_value_of_the_load_that_is_wrong_is_named_with_its_key() {
         ("seed = -1", "seed is -1: a whole number from 0 to 9223372036854775807 is expected"),
         ("days = 32", "days is 32: a whole number from 1 to 31 is expected"),
         ("start = 'monday'", "start is \"monday\": a time such as `2026-01-05T00:00:00Z` is expected"),
+        (
+            "start = '1969-12-31T00:00:00Z'",
+            "start is \"1969-12-31T00:00:00Z\": a time from 1970 to 9000 is expected",
+        ),
+        (
+            "start = '9999-12-30T00:00:00Z'",
+            "start is \"9999-12-30T00:00:00Z\": a time from 1970 to 9000 is expected",
+        ),
+        (
+            "start = '-009999-01-03T00:00:00Z'",
+            "start is \"-009999-01-03T00:00:00Z\": a time from 1970 to 9000 is expected",
+        ),
+        (
+            "world = { task_start = 5, pull = 50 }",
+            "world.pull is 50: at most the 5 s of task_start are expected, since the pull is a part of it",
+        ),
         ("world = 3", "world is 3: a table is expected"),
         (
             "world = { connect = 'soon' }",
@@ -103,6 +119,18 @@ fn a_value_of_arrivals_that_is_wrong_is_named_with_its_entry() {
         (
             "repository = 'acme/app'\njob_secs = 1\nburst_jobs = 2\nat = '24:01'",
             "arrivals[1].at is \"24:01\": a time from `00:00` to `24:00` is expected, or a list of them",
+        ),
+        (
+            "repository = 'acme/app'\njob_secs = 1\nburst_jobs = 2\nat = []",
+            "arrivals[1].at is []: a time from `00:00` to `24:00` is expected, or a list of them",
+        ),
+        (
+            "repository = 'acme/app'\njob_secs = 1\njobs_per_minute = 2\nfrom = '18:00'\nuntil = '08:00'",
+            "arrivals[1].until is \"08:00\": a time after `from` is expected; a span over midnight takes two entries",
+        ),
+        (
+            "repository = 'acme/app'\njob_secs = 1\njobs_per_minute = 2\nfrom = '24:00'",
+            "arrivals[1].from is \"24:00\": a time before `until` is expected",
         ),
         (
             "repository = 'acme/app'\njob_secs = 1\njobs_per_minute = 2\nuntil = '9:00'",

@@ -54,7 +54,7 @@ fn the_document_has_the_documented_keys() {
         (&result["classes"][0], "name jobs time_to_start_secs cost_usd"),
         (&result["repositories"][0], "name jobs time_to_start_secs cost_usd"),
         (&result["cost"], "total_usd per_job_usd idle_usd warm_usd prices_as_of"),
-        (&result["runners"], "launches launches_without_job warm task_hours idle_task_hours"),
+        (&result["runners"], "launches launches_without_job not_launched warm task_hours idle_task_hours"),
         (&result["peaks"], "queued runners jobs_in_progress vcpus"),
         (&result["limited_first"], "code text at"),
         (&result["waiting"][0], "code text is_limit share hours waits first_at"),
@@ -119,6 +119,20 @@ fn the_configuration_of_a_local_server_can_be_extended_to_a_load() {
          {CLASS}[[arrivals]]\nrepository = 'acme/app'\nburst_jobs = 2\nat = '00:00'\njob_secs = 5\n"
     ));
     assert_eq!(result["jobs"]["succeeded"], 2);
+}
+
+#[test]
+fn reruns_are_not_simulated_and_a_note_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let load = format!(
+        "rerun = true\n{CLASS}[[arrivals]]\nrepository = 'acme/app'\nburst_jobs = 1\nat = '00:00'\njob_secs = 5\n"
+    );
+    fs::write(directory.path().join("load.toml"), load).unwrap();
+    let output = run(directory.path(), &["load.toml"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.starts_with("note: `rerun` is not simulated: "), "{told}");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(run(directory.path(), &["load.toml", "--quiet"]).stderr, b"");
 }
 
 #[test]

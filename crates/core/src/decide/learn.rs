@@ -232,7 +232,7 @@ fn lessons_of<'a>(open: &Open, runner: &'a Runner, now: Timestamp) -> Vec<Lesson
     let is_of_pool = matches!(fault.suspect(), Suspect::Use | Suspect::Runner);
     let served_nobody = ending.served == Served::Nothing || fault == Fault::JobRefused;
     if served_nobody && !is_known && !waited && counts && !(fails && is_of_pool) {
-        let words = ending.note.as_ref().and_then(Reason::detail).unwrap_or_else(|| fault.as_str());
+        let words = ending.note.as_ref().and_then(Reason::detail).unwrap_or_else(|| fault.text());
         lessons.push(Lesson { runner, at, outcome: Outcome::Failed { fault, words } });
     }
     lessons

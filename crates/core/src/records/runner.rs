@@ -301,11 +301,17 @@ impl Runner {
         self
     }
 
-    /// Returns the cost of its task up to `now`, in US dollars at list prices; `None` if no price is known. AWS
-    /// bills from the image pull on; here the launch counts as its start.
+    /// Returns the cost of its task up to `now`, in US dollars at list prices; `None` if no price is known.
     #[must_use]
     pub fn cost_usd(&self, now: Timestamp) -> Option<f64> {
-        self.placement.usd(self.facts.size, self.launched_at()?, self.billed_until(now))
+        self.placement.usd(self.facts.size, self.billed_from(now)?, self.billed_until(now))
+    }
+
+    /// Since when its task costs something: AWS bills from the start of the image pull
+    /// (<https://aws.amazon.com/fargate/pricing/>). Until that is known, its launch counts.
+    #[must_use]
+    pub fn billed_from(&self, now: Timestamp) -> Option<Timestamp> {
+        Some(billed_from(self.launched_at()?, &self.times, self.billed_until(now)))
     }
 
     /// Until when its task costs something: its stop, or `now`. A stop that becomes known late counts as soon as the
@@ -314,6 +320,12 @@ impl Runner {
     pub fn billed_until(&self, now: Timestamp) -> Timestamp {
         self.facts.bounded(self.launched_at(), self.stopped_at().unwrap_or(now))
     }
+}
+
+fn billed_from(launched_at: Timestamp, times: &Times, until: Timestamp) -> Timestamp {
+    // The pull of a warm task was before its runner took it over. Before the pull, AWS's minimum of a minute
+    // is all that counts.
+    times.task.pull_started.map_or(launched_at, |pull| pull.min(until).max(launched_at))
 }
 
 fn launched_at(timeline: &Timeline<RunnerStage>, task: Option<&TaskId>, times: &Times) -> Option<Timestamp> {

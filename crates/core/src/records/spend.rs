@@ -60,7 +60,7 @@ struct Task<'a> {
     class: &'a ClassName,
     /// The repository of the job for which it was launched; `None` for a warm task.
     repository: Option<&'a Repository>,
-    /// When it was launched; `None` if it never was.
+    /// Since when it costs something; `None` if it was never launched.
     from: Option<Timestamp>,
     to: Timestamp,
     cost_usd: Option<f64>,
@@ -80,7 +80,7 @@ impl Spending {
                     Task {
                         class: &runner.facts.class,
                         repository: Some(&runner.facts.repository),
-                        from: runner.launched_at(),
+                        from: runner.billed_from(),
                         to: runner.billed_until(),
                         cost_usd: runner.cost_usd,
                         ended: 1,
@@ -113,7 +113,7 @@ impl Spending {
                 Task {
                     class: &runner.facts.class,
                     repository: Some(&runner.facts.repository),
-                    from: runner.launched_at(),
+                    from: runner.billed_from(now),
                     to: runner.billed_until(now),
                     cost_usd: runner.cost_usd(now),
                     ended: 0,

@@ -5,7 +5,7 @@ use crate::wire::exit::AgentExit;
 use crate::wire_form::by_wire_form;
 
 macro_rules! faults {
-    ($($(#[$doc:meta])* $name:ident = $code:literal: $suspect:ident;)+) => {
+    ($($(#[$doc:meta])* $name:ident = $code:literal: $suspect:ident, $text:literal;)+) => {
         /// A kind of fault.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
         pub enum Fault { $($(#[$doc])* $name),+ }
@@ -17,6 +17,12 @@ macro_rules! faults {
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $code),+ }
+            }
+
+            /// What happened, for people: a clause without a full stop.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$name => $text),+ }
             }
 
             /// Where the cause may be.
@@ -47,69 +53,69 @@ pub enum Suspect {
 
 faults! {
     /// AWS has no capacity, or a quota is used up.
-    NoCapacity = "no_capacity": Capacity;
-    ImagePull = "image_pull": Start;
+    NoCapacity = "no_capacity": Capacity, "AWS has no capacity";
+    ImagePull = "image_pull": Start, "the image cannot be pulled";
     /// Secrets, logs or the registry could not be reached, before the container was created.
-    ResourceInitialization = "resource_initialization": Start;
-    ContainerStart = "container_start": Start;
-    NetworkInterface = "network_interface": Start;
+    ResourceInitialization = "resource_initialization": Start, "secrets, logs or the registry cannot be reached";
+    ContainerStart = "container_start": Start, "the container cannot be started";
+    NetworkInterface = "network_interface": Start, "the task gets no network interface";
     /// AWS refused the request for a task.
-    LaunchRefused = "launch_refused": Start;
+    LaunchRefused = "launch_refused": Start, "AWS refuses the request for a task";
     /// Its task was placed on an instance that another runner had before.
-    InstanceUsed = "instance_used": Start;
+    InstanceUsed = "instance_used": Start, "the task was placed on an instance that another runner had before";
     /// The task was accepted, and its container never ran.
-    NeverStarted = "never_started": Start;
+    NeverStarted = "never_started": Start, "the task was accepted, and its container never ran";
     /// Agent: the table of boot items cannot be reached, or refuses.
-    BootTable = "boot_table": Start;
+    BootTable = "boot_table": Start, "the agent cannot read the table of boot items";
     /// Agent: ECS told neither the task nor its credentials.
-    TaskUnknown = "task_unknown": Start;
+    TaskUnknown = "task_unknown": Start, "ECS gave the agent neither its task nor its credentials";
     /// Agent: no boot item came.
-    BootItemAbsent = "boot_item_absent": Nothing;
+    BootItemAbsent = "boot_item_absent": Nothing, "no boot item came for the agent";
     /// Agent: the request for the boot item got no answer.
-    BootItemUnanswered = "boot_item_unanswered": Start;
-    BootItemUnreadable = "boot_item_unreadable": Start;
-    FilesFailed = "files_failed": Start;
+    BootItemUnanswered = "boot_item_unanswered": Start, "the agent's request for its boot item got no answer";
+    BootItemUnreadable = "boot_item_unreadable": Start, "the agent cannot read its boot item";
+    FilesFailed = "files_failed": Start, "the agent cannot write the runner's files";
     /// Agent: the Docker engine of a Docker class did not come up.
-    DockerFailed = "docker_failed": Start;
-    ListenerMissing = "listener_missing": Start;
-    DirectoryUnreadable = "directory_unreadable": Start;
-    ImageTooOld = "image_too_old": Start;
+    DockerFailed = "docker_failed": Start, "the Docker engine did not start";
+    ListenerMissing = "listener_missing": Start, "the image has no listener";
+    DirectoryUnreadable = "directory_unreadable": Start, "the agent cannot read the runner's directory";
+    ImageTooOld = "image_too_old": Start, "GitHub no longer accepts the version of the runner in the image";
     /// GitHub's own image could not download the agent, or downloaded another file.
-    AgentUnavailable = "agent_unavailable": Start;
+    AgentUnavailable = "agent_unavailable": Start, "the image cannot download the agent";
     /// Agent: the listener did not listen within the connect limit.
-    NotConnected = "not_connected": Runner;
-    SessionRefused = "session_refused": Runner;
-    SessionConflict = "session_conflict": Use;
+    NotConnected = "not_connected": Runner, "the listener did not connect to GitHub in time";
+    SessionRefused = "session_refused": Runner, "GitHub refused the listener's session";
+    SessionConflict = "session_conflict": Use, "GitHub has another session of the runner open";
     /// Agent: GitHub answered the listener with errors until the connect limit.
-    GithubUnavailable = "github_unavailable": Use;
-    ListenerCrashed = "listener_crashed": Runner;
-    AgentFailed = "agent_failed": Runner;
-    OutOfMemory = "out_of_memory": Runner;
+    GithubUnavailable = "github_unavailable": Use, "GitHub answered the listener with errors";
+    ListenerCrashed = "listener_crashed": Runner, "the listener crashed";
+    AgentFailed = "agent_failed": Runner, "the agent failed";
+    OutOfMemory = "out_of_memory": Runner, "the container ran out of memory";
     /// The container ended with an exit code that the agent does not use.
-    Killed = "killed": Runner;
-    Interrupted = "interrupted": Nothing;
+    Killed = "killed": Runner, "the container was killed";
+    Interrupted = "interrupted": Nothing, "the task was stopped";
     /// The task is no longer there, and how it ended is unknown.
-    TaskMissing = "task_missing": Runner;
+    TaskMissing = "task_missing": Runner, "the task is no longer there";
     /// No job came within the idle limit, though one was queued.
-    NoJob = "no_job": Use;
+    NoJob = "no_job": Use, "no job came within the idle limit";
     /// GitHub removed the registration of a runner that waited.
-    RegistrationLost = "registration_lost": Use;
+    RegistrationLost = "registration_lost": Use, "GitHub removed the registration of a waiting runner";
     /// The listener ended by itself while it waited.
-    JobWithdrawn = "job_withdrawn": Use;
+    JobWithdrawn = "job_withdrawn": Use, "the listener ended by itself while it waited for a job";
     /// Its hook refused the job that GitHub gave it, so it served none: most likely a job of another repository.
-    JobRefused = "job_refused": Use;
+    JobRefused = "job_refused": Use, "the runner's hook refused the job that GitHub gave it";
     /// GitHub refuses to register runners.
-    RegistrationRefused = "registration_refused": GitHub;
+    RegistrationRefused = "registration_refused": GitHub, "GitHub refuses to register runners";
     /// GitHub answers with errors, or not at all.
-    NoAnswer = "no_answer": GitHub;
+    NoAnswer = "no_answer": GitHub, "GitHub answers with errors, or not at all";
     /// GitHub does not answer, where it refused to register runners before.
-    RefusedUnanswered = "refused_unanswered": GitHub;
+    RefusedUnanswered = "refused_unanswered": GitHub, "GitHub does not answer, and refused to register runners before";
     /// GitHub does not answer registrations, whatever else it answers.
-    RegistrationUnanswered = "registration_unanswered": GitHub;
+    RegistrationUnanswered = "registration_unanswered": GitHub, "GitHub does not answer registrations";
     /// GitHub asks to come back later.
-    Throttled = "throttled": GitHub;
+    Throttled = "throttled": GitHub, "GitHub asks to be called later";
     /// Words that are not known here.
-    Unknown = "unknown": Runner;
+    Unknown = "unknown": Runner, "the cause is not known";
 }
 
 by_wire_form!(Fault, "kind of fault");
@@ -243,6 +249,14 @@ mod tests {
             ("in ECS's words", Fault::Unknown),
         ] {
             assert_eq!(Fault::of_ecs_words(words), fault, "{words}");
+        }
+    }
+
+    #[test]
+    fn every_kind_has_words_for_people() {
+        for fault in Fault::ALL {
+            let text = fault.text();
+            assert!(text.contains(' ') && !text.contains('_') && !text.ends_with('.'), "{fault:?}: {text}");
         }
     }
 

@@ -20,7 +20,7 @@ use ecsrunner_core::wire::event::{Event, RetryRequest, StopRequest};
 use ecsrunner_engine::Ruleset;
 use ecsrunner_engine::chain;
 use ecsrunner_engine::ports::Clock;
-use ecsrunner_engine::ports::store::{History, StoreError};
+use ecsrunner_engine::ports::store::{History, Store, StoreError};
 use ecsrunner_web::{About, Control, LogFailure, Refusal, Source, find_runner};
 use futures::stream::{self, BoxStream, StreamExt};
 use serde::Serialize;
@@ -85,10 +85,18 @@ impl Control for Shared {
         let at = self.engine.ports().clock.now();
         let outcome = answer(self.record(&Event::Retry(RetryRequest { job, at })).await)?;
         let record = self.store().job(job).await.map_err(|fault| Refusal::of_store(&fault))?;
-        let view = record.map(|record| match record {
-            JobRecord::Open(job) => JobView::open(&job),
-            JobRecord::Ended(job) => JobView::ended(&job),
-        });
+        let view = match record {
+            None => None,
+            Some(JobRecord::Open(job)) => {
+                let open = self.store().open().await.map_err(|fault| Refusal::of_store(&fault))?;
+                let reasons = self.engine.reasons_to_wait(&open);
+                let mut view = JobView::planned(&job, &open, &reasons, &self.engine.rules().catalogue);
+                // A hold that is due is tried by the next round.
+                view.hold = view.hold.filter(|hold| hold.not_before > at);
+                Some(view)
+            }
+            Some(JobRecord::Ended(job)) => Some(JobView::ended(&job)),
+        };
         Ok(outcome.of_retry(view.as_ref()))
     }
 

@@ -59,7 +59,7 @@ impl Known {
         let now = Timestamp::now();
         let open = backend.store().open().await.map_err(refusal)?;
         let reasons = backend.reasons_to_wait(&open, &rules);
-        let jobs = open.jobs.values().map(|job| JobView::planned(job, &reasons));
+        let jobs = open.jobs.values().map(|job| JobView::planned(job, &open, &reasons, &rules.catalogue));
         let jobs: HashMap<u64, JobView> = jobs.map(|job| (job.id, job)).collect();
         let runners = RunnerView::all(&open, now).map(|runner| (runner.name.clone(), runner)).collect();
         let fresh = Self {

@@ -34,7 +34,7 @@ pub(super) struct Task {
     pub(super) warm_for: Option<Duration>,
     pub(super) market: Market,
     is_managed: bool,
-    cpu: u32,
+    pub(super) cpu: u32,
     pub(super) max_job: Duration,
     token: String,
     pub(super) phase: Phase,
@@ -215,6 +215,7 @@ impl State {
             return Err(ComputeError::NoCapacity { message: VCPU_LIMIT_REACHED.to_owned() });
         }
         let (number, id) = self.fleet.launch(order);
+        self.tally.task_started(order.task.size.cpu(), now);
         let starts = self.surroundings.task_start.draw(&mut self.random);
         let pull = self.surroundings.pull.draw(&mut self.random).min(starts);
         let runs_at = now + millis(starts);

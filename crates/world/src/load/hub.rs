@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ecsrunner_core::id::{Account, JobId, Repository, RunId, RunnerId, RunnerName};
-use ecsrunner_core::records::job::{EndedJob, JobEnding};
 use ecsrunner_core::rules::labels::Labels;
 use ecsrunner_core::rules::pool::Scope;
 use ecsrunner_core::wire::event::{JobAction, JobEvent};
@@ -188,12 +187,9 @@ impl Hub {
         self.remove(runner);
     }
 
-    /// Forgets a job that the deployment refuses: GitHub would let it wait for a day.
-    pub(super) fn forget_refused(&mut self, job: &EndedJob) {
-        if matches!(job.ending, JobEnding::Refused { .. })
-            && self.is_queued(job.facts.id)
-            && self.jobs.remove(&job.facts.id).is_some()
-        {
+    /// Forgets a queued job that the deployment refuses and leaves: GitHub would let it wait for a day.
+    pub(super) fn forget_refused(&mut self, job: JobId) {
+        if self.is_queued(job) && self.jobs.remove(&job).is_some() {
             self.unfinished -= 1;
         }
     }

@@ -33,6 +33,12 @@ impl Spread {
         Self { median_secs, deviation: if deviation.is_finite() { deviation.max(0.0) } else { 0.0 } }
     }
 
+    /// The median, in seconds.
+    #[must_use]
+    pub const fn median_secs(&self) -> f64 {
+        self.median_secs
+    }
+
     /// Draws one of the times.
     #[must_use]
     pub fn draw(&self, random: &mut Random) -> Duration {

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use ecsrunner_core::id::{JobId, RunnerId, TaskName};
+use ecsrunner_core::reason::Code;
+use ecsrunner_core::records::job::JobState;
+use ecsrunner_core::records::runner::Runner;
 use ecsrunner_core::records::times::{AgentReport, JobTimes, Times};
 use ecsrunner_core::records::wait::{Wait, split};
 use ecsrunner_core::records::warm::WarmState;
@@ -13,7 +16,7 @@ use ecsrunner_core::wire::exit_record::AgentTimes;
 use ecsrunner_core::wire::job::Conclusion;
 use jiff::SignedDuration;
 
-use super::fleet::{JobEnd, Phase, TaskNumber};
+use super::fleet::{JobEnd, Phase, Task, TaskNumber};
 use super::happening::{Action, Happening, Input, TaskStep};
 use super::state::State;
 use super::time::{Millis, millis, timestamp};
@@ -80,7 +83,9 @@ impl State {
             }
             (TaskStep::Stop, Phase::Stopping(cause)) => {
                 self.tell(number, TaskChange::Stopped(cause), now);
-                self.fleet.remove(number);
+                if let Some(task) = self.fleet.remove(number) {
+                    self.tally.task_stopped(task.cpu, now);
+                }
             }
             _ => {}
         }
@@ -120,6 +125,10 @@ impl State {
     /// Starts a job on the runner in a task.
     fn begin(&mut self, job: JobId, registration: RunnerId, number: TaskNumber, now: Millis) {
         let Some(task) = self.fleet.task(number) else { return };
+        if self.runner_in(task).is_some_and(|runner| runner.facts.fails) {
+            self.fail(job, registration, number, now);
+            return;
+        }
         let (limit, market) = (task.max_job, task.market);
         let Some(found) = self.hub.job(job) else { return };
         let (kind, lasts, queued_at) = (found.kind, found.lasts, found.queued_at);
@@ -140,6 +149,33 @@ impl State {
         self.turn(number, Phase::Busy { registration, job, end }, next);
     }
 
+    /// Ends a job on a runner that fails it, before its first step.
+    fn fail(&mut self, job: JobId, registration: RunnerId, number: TaskNumber, now: Millis) {
+        let code = match self.tables.open().jobs.get(&job).map(|job| &job.state) {
+            Some(JobState::Refused { reason }) => reason.code(),
+            Some(JobState::Queued { wait, .. }) => wait.code(),
+            _ => Code::JobRefused,
+        };
+        self.hub.begin(job, registration, now);
+        self.tally.refused(job, code, now);
+        self.send(Input::Webhook { job, action: Action::InProgress }, now);
+        self.hub.complete(job, registration, Conclusion::Failure, now);
+        self.send(Input::Webhook { job, action: Action::Completed }, now);
+        self.exit(number, StopCause::Agent(AgentExit::JobRefused), now);
+    }
+
+    /// Returns the open runner in a task.
+    fn runner_in(&self, task: &Task) -> Option<&Runner> {
+        let open = self.tables.open();
+        match &task.name {
+            TaskName::Runner(name) => open.runners.get(name),
+            TaskName::Warm(warm) => match &open.warm.get(warm)?.state {
+                WarmState::Used(name) => open.runners.get(name),
+                _ => None,
+            },
+        }
+    }
+
     /// Notes when an agent did something.
     fn note(&mut self, number: TaskNumber, note: impl FnOnce(&mut AgentTimes)) {
         if let Some(task) = self.fleet.task_mut(number) {
@@ -150,13 +186,7 @@ impl State {
     /// Splits the wait of a job that starts now in a task.
     fn wait_of(&self, job: JobId, number: TaskNumber, queued_at: Millis, now: Millis) -> Option<Wait> {
         let (open, task) = (self.tables.open(), self.fleet.task(number)?);
-        let runner = match &task.name {
-            TaskName::Runner(name) => open.runners.get(name)?,
-            TaskName::Warm(warm) => match &open.warm.get(warm)?.state {
-                WarmState::Used(name) => open.runners.get(name)?,
-                _ => return None,
-            },
-        };
+        let runner = self.runner_in(task)?;
         let started_at = timestamp(now);
         let recorded = open.jobs.get(&job).map(|job| job.times(started_at));
         // GitHub's own time has whole seconds. A microsecond later, it is none: the simulation knows the time exactly.

@@ -7,9 +7,11 @@ use std::time::Duration;
 use ecsrunner_core::decide::sweep::SweepProgress;
 use ecsrunner_core::id::{DeliveryId, Epoch, JobId, RunnerName, TaskId};
 use ecsrunner_core::records::change::{Change, Records};
+use ecsrunner_core::records::job::{JobEnding, JobState};
 use ecsrunner_core::records::open::Open;
 use ecsrunner_core::records::spend::Spending;
 use ecsrunner_core::rules::pace::{Bucket, Level};
+use ecsrunner_core::rules::settings::OnFailure;
 use ecsrunner_core::wire::boot::TaskRole;
 use ecsrunner_core::wire::event::Keys;
 use ecsrunner_engine::ports::store::{
@@ -77,11 +79,23 @@ impl State {
         self.tables.commit(transaction, now)?;
         for change in transaction.changes {
             self.tally.changed(change, now);
-            if let Change::JobEnded(job) = change {
+            if let Some(job) = self.left(change) {
                 self.hub.forget_refused(job);
             }
         }
         Ok(())
+    }
+
+    /// Returns the job that the deployment refuses with this change, and that no runner will fail.
+    fn left(&self, change: &Change) -> Option<JobId> {
+        match change {
+            Change::JobEnded(job) => matches!(job.ending, JobEnding::Refused { .. }).then_some(job.facts.id),
+            Change::Job(job) => {
+                let waits = self.rules.settings.on_failure == OnFailure::Wait;
+                (waits && matches!(job.state, JobState::Refused { .. })).then_some(job.id())
+            }
+            _ => None,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Figures that are kept while a load runs: aggregates only, so that memory does not
 //! grow with each job's records.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ecsrunner_core::id::{ClassName, JobId, Repository, TaskName, Version};
 use ecsrunner_core::reason::{Code, Reason};
@@ -46,9 +46,11 @@ pub struct ReasonFigures {
 /// Sums of runners that are gone.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct RunnerFigures {
-    /// Runners that were reserved.
+    /// Runners whose task was started.
     pub launches: u64,
-    /// Runners that are gone without having executed a job.
+    /// Runners that ended before AWS started a task for them, such as for lack of capacity.
+    pub not_launched: u64,
+    /// Runners whose task ended without having executed a job.
     pub without_job: u64,
     /// The billed time of tasks.
     pub task_ms: u64,
@@ -99,7 +101,7 @@ pub struct Sample {
     pub runners: u32,
     /// Jobs that run.
     pub busy: u32,
-    /// CPU units of the runners.
+    /// CPU units of the tasks that AWS has started.
     pub cpu: u32,
 }
 
@@ -132,7 +134,7 @@ pub struct Tally {
     pub samples: Vec<Sample>,
     now: Sample,
     waiting: HashMap<JobId, Waiting>,
-    slots: HashMap<TaskName, u32>,
+    slots: HashSet<TaskName>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -209,7 +211,11 @@ impl Tally {
     }
 
     fn changed_job(&mut self, job: &Job, now: Millis) {
-        let JobState::Queued { assignment, wait } = &job.state else { return };
+        let (assignment, wait) = match &job.state {
+            JobState::Queued { assignment, wait } => (assignment, wait),
+            JobState::Refused { reason } => return self.refused(job.id(), reason.code(), now),
+            JobState::Waiting | JobState::InProgress { .. } => return,
+        };
         let Some(waiting) = self.waiting.get(&job.id()).copied() else { return };
         let kind = &mut self.kinds[waiting.kind];
         if kind.class.is_none() {
@@ -233,12 +239,27 @@ impl Tally {
     }
 
     fn ended_job(&mut self, job: &EndedJob, now: Millis) {
-        if let JobEnding::Refused { reason, .. } = &job.ending
-            && self.stop_waiting(job.facts.id, now)
-        {
-            *self.refused.entry(reason.code()).or_default() += 1;
+        if let JobEnding::Refused { reason, .. } = &job.ending {
+            self.refused(job.facts.id, reason.code(), now);
+        }
+    }
+
+    /// Counts a job that is not served. Each one counts once.
+    pub(super) fn refused(&mut self, job: JobId, code: Code, now: Millis) {
+        if self.stop_waiting(job, now) {
+            *self.refused.entry(code).or_default() += 1;
             self.count(now, |sample| sample.queued = sample.queued.saturating_sub(1));
         }
+    }
+
+    /// Counts a task that AWS has started.
+    pub(super) fn task_started(&mut self, cpu: u32, now: Millis) {
+        self.count(now, |sample| sample.cpu += cpu);
+    }
+
+    /// Counts a task that has stopped.
+    pub(super) fn task_stopped(&mut self, cpu: u32, now: Millis) {
+        self.count(now, |sample| sample.cpu = sample.cpu.saturating_sub(cpu));
     }
 
     fn wait_for(&mut self, job: JobId, kind: usize, reason: &Reason, now: Millis) {
@@ -261,7 +282,7 @@ impl Tally {
         if runner.version == Version::FIRST {
             self.runners.launches += 1;
             self.runners.warm += u64::from(runner.facts.warm.is_some());
-            self.take_slot(runner.name().clone().into(), runner.facts.size.cpu(), now);
+            self.take_slot(runner.name().clone().into(), now);
         } else if !runner.takes_slot() {
             self.free_slot(&runner.name().clone().into(), now);
         }
@@ -269,7 +290,7 @@ impl Tally {
 
     fn changed_warm(&mut self, warm: &WarmTask, now: Millis) {
         if warm.version == Version::FIRST {
-            self.take_slot(warm.name().clone().into(), warm.facts.size.cpu(), now);
+            self.take_slot(warm.name().clone().into(), now);
         } else if !warm.takes_slot() {
             self.free_slot(&warm.name().clone().into(), now);
         }
@@ -283,28 +304,27 @@ impl Tally {
         self.runners.idle_cost_usd += cost;
     }
 
-    fn take_slot(&mut self, name: TaskName, cpu: u32, now: Millis) {
-        self.slots.insert(name, cpu);
-        self.count(now, |sample| {
-            sample.runners += 1;
-            sample.cpu += cpu;
-        });
+    fn take_slot(&mut self, name: TaskName, now: Millis) {
+        self.slots.insert(name);
+        self.count(now, |sample| sample.runners += 1);
     }
 
     fn free_slot(&mut self, name: &TaskName, now: Millis) {
-        if let Some(cpu) = self.slots.remove(name) {
-            self.count(now, |sample| {
-                sample.runners = sample.runners.saturating_sub(1);
-                sample.cpu = sample.cpu.saturating_sub(cpu);
-            });
+        if self.slots.remove(name) {
+            self.count(now, |sample| sample.runners = sample.runners.saturating_sub(1));
         }
     }
 
     fn gone_runner(&mut self, runner: &EndedRunner, now: Millis) {
         self.free_slot(&runner.facts.name.clone().into(), now);
         let figures = &mut self.runners;
+        if runner.task.is_none() {
+            figures.launches = figures.launches.saturating_sub(1);
+            figures.not_launched += 1;
+            return;
+        }
         figures.without_job += u64::from(matches!(runner.served, Served::Nothing));
-        let (Some(from), Some(to), Some(cost)) = (runner.launched_at(), runner.stopped_at, runner.cost_usd)
+        let (Some(from), Some(to), Some(cost)) = (runner.billed_from(), runner.stopped_at, runner.cost_usd)
         else {
             return;
         };
@@ -321,11 +341,10 @@ impl Tally {
         };
         figures.task_ms += billed;
         figures.idle_ms += billed - at_work;
-        if billed > 0 {
-            #[expect(clippy::cast_precision_loss, reason = "a share needs few digits")]
-            let share = (billed - at_work) as f64 / billed as f64;
-            figures.idle_cost_usd += cost * share;
-        }
+        // A task that stopped before its pull costs AWS's minimum.
+        #[expect(clippy::cast_precision_loss, reason = "a share needs few digits")]
+        let share = if billed == 0 { 1.0 } else { (billed - at_work) as f64 / billed as f64 };
+        figures.idle_cost_usd += cost * share;
     }
 
     /// Ends the tally: jobs that still wait are counted up to now.

@@ -137,12 +137,12 @@ impl Control for Ui {
 
     async fn retry(&self, job: JobId) -> Result<OutcomeView, Refusal> {
         let deployment = self.deployment();
-        let retried = retry::perform(&deployment, job).await.map_err(|failure| refusal(&failure))?;
+        let (retried, hold) = retry::perform(&deployment, job).await.map_err(|failure| refusal(&failure))?;
         let outcome = match retried {
             Retried::JudgedAgain | Retried::RunAgain => Outcome::Accepted(Code::Recorded.into()),
             Retried::LookedAt => Outcome::Ignored(Code::NothingNew.into()),
         };
-        Ok(OutcomeView { message: Some(retried.message().to_owned()), ..OutcomeView::of(&outcome) })
+        Ok(OutcomeView { message: Some(retried.message(hold.as_ref())), ..OutcomeView::of(&outcome) })
     }
 
     async fn job_log(&self, job: &JobView, timestamps: bool) -> Result<String, LogFailure> {

@@ -197,6 +197,7 @@ pub(super) async fn unrecorded(
         deliveries,
         because: Some(ReasonView::of(&because)),
         next,
+        on_one_machine: deployment.is_local(),
         pages: deployment.pages()?,
     })
 }

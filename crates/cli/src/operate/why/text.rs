@@ -194,6 +194,7 @@ fn words(task: &TaskInfo) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ecsrunner_api::deployment::JobHold;
     use ecsrunner_api::reason::ReasonView;
     use ecsrunner_core::reason::{Code, Reason};
     use ecsrunner_github::ApiUrl;
@@ -221,6 +222,7 @@ mod tests {
             deliveries: Vec::new(),
             because: Some(ReasonView::of(&Reason::from(code))),
             next: String::new(),
+            on_one_machine: false,
             pages: Pages::of(&ApiUrl::parse(ApiUrl::GITHUB_COM).unwrap()),
         }
     }
@@ -260,7 +262,7 @@ mod tests {
     #[test]
     fn lines_are_wrapped_behind_their_headings_for_people_alone() {
         let mut answer = answer(job("refused"), runner(true, &["reserved", "gone"]), Code::ClassUnknown);
-        answer.next = answer.advice();
+        answer.next = answer.advice(Timestamp::UNIX_EPOCH);
         let now = Timestamp::UNIX_EPOCH;
         let told = answer.text(now, Some(80)).unwrap();
         insta::assert_snapshot!(told, @r"
@@ -284,8 +286,42 @@ mod tests {
     }
 
     #[test]
+    fn a_job_that_waits_for_a_hold_is_told_its_next_try() {
+        let next = |fault: &str, now: &str| {
+            let hold =
+                JobHold { fault: fault.to_owned(), not_before: "2026-11-30T12:05:00Z".parse().unwrap() };
+            let job = JobView { hold: Some(hold), runner: None, ..job("queued") };
+            answer(job, runner(false, &[]), Code::GithubUnavailable).advice(now.parse().unwrap())
+        };
+        let early = "2026-11-30T12:00:00Z";
+        assert!(
+            next("no_answer", early)
+                .ends_with("GitHub's return; the next try is not before 2026-11-30T12:05:00Z"),
+            "{}",
+            next("no_answer", early)
+        );
+        let throttled = next("throttled", early);
+        assert!(
+            throttled.contains("limits the rate") && throttled.ends_with("2026-11-30T12:05:00Z"),
+            "{throttled}"
+        );
+        assert!(!throttled.contains("return"), "{throttled}");
+        assert!(!next("no_answer", "2026-11-30T12:05:00Z").contains("next try"), "it is due");
+    }
+
+    #[test]
+    fn a_runner_that_starts_on_one_machine_is_no_task_on_fargate() {
+        let of = |on_one_machine| {
+            let answer = answer(job("queued"), runner(false, &[]), Code::RunnerStarting);
+            Answer { on_one_machine, ..answer }.advice(Timestamp::UNIX_EPOCH)
+        };
+        assert!(of(false).contains("Fargate") && !of(true).contains("Fargate"), "{}", of(true));
+    }
+
+    #[test]
     fn an_open_job_is_retried_by_its_id_and_one_that_has_ended_at_github() {
-        let next = |state| answer(job(state), runner(false, &[]), Code::ClassUnknown).advice();
+        let next =
+            |state| answer(job(state), runner(false, &[]), Code::ClassUnknown).advice(Timestamp::UNIX_EPOCH);
         assert!(
             next("refused").ends_with("or add the class and run `ecsrunner jobs retry 7`"),
             "{}",

@@ -284,6 +284,23 @@ fn a_runner_that_ended_before_its_launch_was_answered_is_billed_from_its_tasks_c
 }
 
 #[test]
+fn a_task_is_billed_from_the_start_of_its_image_pull() {
+    let mut begun = runner(&job(7, 0), 1, RunnerStage::Busy, 0);
+    let whole = begun.cost_usd(at(3600)).unwrap();
+    begun.times.task.pull_started = Some(at(1800));
+    assert_eq!(begun.billed_from(at(3600)), Some(at(1800)));
+    assert!((begun.cost_usd(at(3600)).unwrap() - whole / 2.0).abs() < 1e-9);
+    let minute = begun.cost_usd(at(600)).unwrap();
+    assert!((minute - whole / 60.0).abs() < 1e-9, "before the pull only AWS's minimum of a minute counts");
+    begun.times.task.pull_started = Some(at(-60));
+    assert_eq!(
+        begun.cost_usd(at(3600)),
+        Some(whole),
+        "a warm task was pulled before the runner took it over"
+    );
+}
+
+#[test]
 fn a_cost_is_written_on_few_days_however_long_the_span_is() {
     let patterns = r#", "repository_budgets": {"acme/app": {"daily_usd": 1}, "acme/*": {"daily_usd": 1}, "*": {"daily_usd": 1}}"#;
     let case = Case::new(patterns, "");

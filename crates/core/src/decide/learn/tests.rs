@@ -438,3 +438,22 @@ fn after_the_clock_was_set_back_a_hold_moves_with_it_and_no_earlier_success_ends
     assert!(open.holds.values().all(|hold| hold.latest == now), "{:?}", open.holds);
     assert_eq!(learn(&open, now + SignedDuration::from_secs(1)), []);
 }
+
+#[test]
+fn a_fault_without_a_note_is_told_in_words() {
+    let mut open = Open::default();
+    for fault in [Fault::TaskMissing, Fault::NeverStarted] {
+        let mut runner = ended(&booted(1, 20), 60, fault);
+        if let RunnerState::Ending(ending) = &mut runner.state {
+            ending.note = Some(Code::RegistrationLost.into());
+        }
+        holds(&mut open, vec![runner]);
+        let words = || open.holds.values().map(|hold| &*hold.words);
+        assert!(
+            words().count() > 0 && words().all(|words| words == fault.text()),
+            "{fault:?}: {:?}",
+            open.holds
+        );
+        open.holds.clear();
+    }
+}

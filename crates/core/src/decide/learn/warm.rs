@@ -29,7 +29,7 @@ pub(super) fn learn(open: &Open, now: Timestamp) -> Vec<Change> {
         if before.is_some_and(|hold| at <= hold.latest) {
             continue;
         }
-        let words = ending.words.as_deref().unwrap_or_else(|| fault.as_str());
+        let words = ending.words.as_deref().unwrap_or_else(|| fault.text());
         let failure = Failure {
             placement: Some(&warm.placement),
             ..Failure::of(*fault, words, warm.timeline.began(), at)

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{EndingKind, RunnerFacts, RunnerStage, Served, launched_at};
+use super::{EndingKind, RunnerFacts, RunnerStage, Served, billed_from, launched_at};
 use crate::id::{TaskId, Version};
 use crate::reason::Reason;
 use crate::records::timeline::Timeline;
@@ -35,6 +35,12 @@ impl EndedRunner {
     #[must_use]
     pub fn launched_at(&self) -> Option<Timestamp> {
         launched_at(&self.timeline, self.task.as_ref(), &self.times)
+    }
+
+    /// Since when its task cost something, as for [`Runner::billed_from`].
+    #[must_use]
+    pub fn billed_from(&self) -> Option<Timestamp> {
+        Some(billed_from(self.launched_at()?, &self.times, self.billed_until()))
     }
 
     /// Until when its task cost something, as for [`Runner::billed_until`].

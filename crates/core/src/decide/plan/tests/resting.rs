@@ -36,7 +36,7 @@ fn tell_of(failures: u32, jobs: u64, more: &[Runner]) -> String {
 #[test]
 fn a_job_of_another_scope_gets_the_place_of_a_runner_that_waits_for_github() {
     let waits = "1 github_unavailable; 2 github_unavailable";
-    let retired = "surplus: launches wait until GitHub answers again: no answer";
+    let retired = "surplus: launches wait until GitHub accepts calls again: no answer";
     assert_eq!(tell_of(2, 0, &[]), waits, "no job waits for a place");
     assert_eq!(tell_of(1, 1, &[]), format!("{waits}; 10 limit_deployment"), "a single call says little");
     assert_eq!(tell_of(2, 1, &[]), format!("{retired}; {waits}; 10 limit_deployment"));
