@@ -141,6 +141,7 @@ async fn runners_have_the_documented_shape() {
         runners["runners"][0]["wait"].take();
         // It is there if this machine gives tasks cgroups of their own.
         runners["runners"][0].as_object_mut().unwrap().remove("peaks");
+        assert!(runners["runners"][0]["stopped_at"].take().is_string());
         let seconds = runners["runners"][0]["task_seconds"].take();
         assert!(seconds.as_f64().is_some_and(|seconds| (0.3..30.0).contains(&seconds)), "{seconds}");
         insta::assert_json_snapshot!(redacted(&runners), @r#"
@@ -164,6 +165,7 @@ async fn runners_have_the_documented_shape() {
               "repository": "acme/app",
               "runner_version": "2.336.0",
               "state": "gone",
+              "stopped_at": null,
               "task": "[task id]",
               "task_seconds": null,
               "timeline": null,
