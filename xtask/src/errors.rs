@@ -6,10 +6,11 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 
 use crate::documents::entries;
-use crate::steps::{Done, say};
+use crate::findings::Findings;
+use crate::steps::Done;
 
 /// Crates whose log no operator reads.
 const STAND_INS: [&str; 3] = ["demo", "sim", "world"];
@@ -24,16 +25,11 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
             found.read_below(root, &krate.join("src"))?;
         }
     }
-    ensure!(found.faults.is_empty(), "{}", found.faults.join("\n  "));
-    say(&format!("{} files show errors with their causes", found.files));
-    Ok(Done::Passed)
+    found.0.told("show errors with their causes")
 }
 
 #[derive(Default)]
-struct Found {
-    files: usize,
-    faults: Vec<String>,
-}
+struct Found(Findings);
 
 impl Found {
     fn read_below(&mut self, root: &Path, dir: &Path) -> anyhow::Result<()> {
@@ -44,10 +40,10 @@ impl Found {
             } else if name.ends_with(".rs") && name != "tests.rs" && name != "testing.rs" {
                 let text =
                     fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-                self.files += 1;
+                self.0.files += 1;
                 let file = path.strip_prefix(root).unwrap_or(&path).display();
                 let faults = scan(&text).into_iter().map(|(line, words)| format!("{file}:{line}: {words}"));
-                self.faults.extend(faults);
+                self.0.faults.extend(faults);
             }
         }
         Ok(())

@@ -5,6 +5,7 @@
 
 mod test;
 mod steps;
+mod findings;
 mod tools;
 mod traces;
 mod npm;

@@ -6,9 +6,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 
-use crate::steps::{Done, say};
+use crate::findings::Findings;
+use crate::steps::Done;
 
 /// The command line, and the crates that it has on every system: `crates/cli/Cargo.toml`.
 const ROOTS: [&str; 10] = [
@@ -46,25 +47,20 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     for file in ROOTS {
         found.read(root, &root.join(file))?;
     }
-    ensure!(found.faults.is_empty(), "{}", found.faults.join("\n  "));
-    say(&format!("{} files compile on every system, as far as sources show", found.files));
-    Ok(Done::Passed)
+    found.0.told("compile on every system, as far as sources show")
 }
 
 #[derive(Default)]
-struct Found {
-    files: usize,
-    faults: Vec<String>,
-}
+struct Found(Findings);
 
 impl Found {
     /// Reads a module's file, and those of its modules that compile everywhere.
     fn read(&mut self, root: &Path, file: &Path) -> anyhow::Result<()> {
         let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        self.files += 1;
+        self.0.files += 1;
         let module = scan(&text);
         let name = file.strip_prefix(root).unwrap_or(file).display();
-        self.faults.extend(module.faults.iter().map(|(line, word)| {
+        self.0.faults.extend(module.faults.iter().map(|(line, word)| {
             format!(
                 "{name}:{line}: `{word}` is expected only in a module behind {} or {}",
                 ELSEWHERE[0], ELSEWHERE[1]
@@ -163,11 +159,11 @@ mod tests {
         fs::write(home.join("outer/inner.rs"), "\nuse signal_hook::consts;\n").unwrap();
         let mut found = Found::default();
         found.read(&home, &home.join("main.rs")).unwrap();
-        assert_eq!(found.files, 3);
+        assert_eq!(found.0.files, 3);
         assert!(
-            found.faults[0].starts_with("outer/inner.rs:2: `signal_hook` is expected"),
+            found.0.faults[0].starts_with("outer/inner.rs:2: `signal_hook` is expected"),
             "{:?}",
-            found.faults
+            found.0.faults
         );
         fs::remove_dir_all(home).unwrap();
     }

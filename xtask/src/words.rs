@@ -6,9 +6,10 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 
-use crate::steps::{Done, say};
+use crate::findings::Findings;
+use crate::steps::Done;
 
 /// Words that are not expected, and what to write instead.
 const WORDS: [(&str, &str); 15] = [
@@ -46,18 +47,16 @@ const KEPT: [(&str, &str); 1] = [
 pub(crate) fn check(root: &Path) -> anyhow::Result<Done> {
     let mut files = Vec::new();
     find(root, &mut files)?;
-    let mut faults = Vec::new();
+    let mut found = Findings { files: files.len(), faults: Vec::new() };
     for path in &files {
         let name = path.strip_prefix(root)?.display().to_string();
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
         if !NAMING.contains(&name.as_str()) {
             let faults_here = faults_in(&text).filter(|fault| !KEPT.contains(&(name.as_str(), fault.word)));
-            faults.extend(faults_here.map(|fault| format!("{name}:{fault}")));
+            found.faults.extend(faults_here.map(|fault| format!("{name}:{fault}")));
         }
     }
-    ensure!(faults.is_empty(), "{}", faults.join("\n  "));
-    say(&format!("{} files have none of {} words", files.len(), WORDS.len()));
-    Ok(Done::Passed)
+    found.told(&format!("have none of {} words", WORDS.len()))
 }
 
 fn find(directory: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {

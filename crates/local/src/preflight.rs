@@ -57,7 +57,10 @@ fn check_executable(executable: &Path, is_root: bool, mistakes: &mut Vec<String>
             mistakes.push(format!("executable: the server starts it as root, and {error:#}"))
         }
         Err(error) => {
-            warn!(error = format!("{error:#}"), "others can replace the executable, which the server starts for each task as its own user");
+            warn!(
+                error = format!("{error:#}"),
+                "others can replace the executable, which the server starts for each task as its own user"
+            );
         }
         Ok(()) => {}
     }

@@ -1,4 +1,4 @@
-//! The form of every request and answer, whatever is asked for.
+//! The form of every request and answer.
 
 use axum::Json;
 use axum::body::to_bytes;

@@ -4,7 +4,7 @@
 //! their addresses and names are. Other jobs are kept from containers whose addresses are not the engine's.
 
 use std::collections::BTreeSet;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::api::{self, Bridge};
@@ -71,6 +71,15 @@ impl Bridges {
         }
         self.looks += 1;
         if self.looks == LOOKS {
+            self.new.retain(|name| !self.known.contains(name));
+            for name in &self.new {
+                // The task's log.
+                let _told = writeln!(
+                    io::stderr(),
+                    "warning: the bridge {name} is no network of the job's engine, or cannot be marked as one: it may stay \
+                     after the job, and other jobs may reach it"
+                );
+            }
             self.known.append(&mut self.new);
         }
     }

@@ -10,9 +10,8 @@ use ecsrunner_skip::skip;
 use serde_json::json;
 
 use crate::namespaces::firewall::with_iptables_that_fails;
-use crate::namespaces::{until, until_within};
 use crate::testbed::processes::needs_cgroups;
-use crate::testbed::{LIMIT, REPOSITORY, Setup, Testbed, bounded, job_ids};
+use crate::testbed::{LIMIT, REPOSITORY, Setup, Testbed, bounded, job_ids, until, until_within};
 
 /// The `PATH` of the server's tasks.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -202,11 +201,7 @@ async fn an_engine_ends_though_the_server_and_its_agent_are_killed() {
         let server = testbed.serve().await;
         submit(&testbed, ENDLESS).await;
         let ready = testbed.path("meet/ready");
-        let deadline = Instant::now() + LIMIT;
-        while !ready.exists() {
-            assert!(Instant::now() < deadline, "the job does not begin");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        until("the job to begin", || ready.exists()).await;
         let left = left_by_engines(&testbed, "10.222.");
         assert!(left.iter().any(|words| words.contains("dockerd")), "{left:#?}");
         server.kill().await;

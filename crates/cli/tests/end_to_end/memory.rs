@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::operator::json_of;
 use crate::testbed::processes::needs_cgroups;
-use crate::testbed::{REPOSITORY, Server, Setup, Testbed, bounded, job_ids};
+use crate::testbed::{REPOSITORY, Server, Setup, Testbed, bounded, job_ids, until};
 
 const CLASSES: &str = "[classes.small]\ncpu = 256\nmemory = 512\n";
 
@@ -65,9 +65,7 @@ async fn an_agent_that_is_lost_with_its_memory_used_up_is_recorded_so_also_by_th
             let tasks = testbed.state().join("tasks");
             let api = server.api().until("the job to run", |api| api.runners_in("busy").len() == 1).await;
             let cgroup = TaskCgroup::of(&tasks.join(api.runners[0]["task"].as_str().unwrap()));
-            while cgroup.memory_kills().unwrap() == 0 {
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-            }
+            until("the kernel to kill a process", || cgroup.memory_kills().unwrap() > 0).await;
             let server = if is_killed {
                 server.kill().await;
                 testbed.kill_agents();

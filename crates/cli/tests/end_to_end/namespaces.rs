@@ -8,12 +8,12 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ecsrunner_skip::skip;
 use serde_json::{Value, json};
 
-use crate::testbed::{LIMIT, REPOSITORY, Server, Setup, Testbed, bounded, job_ids};
+use crate::testbed::{REPOSITORY, Server, Setup, Testbed, bounded, job_ids, until};
 use elsewhere::Elsewhere;
 use name_server::NameServer;
 
@@ -122,18 +122,6 @@ async fn ends(testbed: &Testbed, jobs: Vec<u64>) -> Vec<(Value, String)> {
         ended.push((conclusion, testbed.github.log(job).await));
     }
     ended
-}
-
-pub(crate) async fn until(what: &str, is_so: impl Fn() -> bool) {
-    until_within(LIMIT, what, is_so).await;
-}
-
-pub(crate) async fn until_within(limit: Duration, what: &str, is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + limit;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 /// What tasks have on this machine: processes, and devices and rules with the beginning of their addresses.

@@ -12,7 +12,7 @@ use std::fs::{self, Permissions};
 use std::future::Future;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ecsrunner_core::id::Deployment;
 use ecsrunner_demo::github::{App, FakeGitHub, Options, RepositoryOptions, app_key};
@@ -261,6 +261,19 @@ fn tell(log: &Path) {
 /// Runs a test with a timeout.
 pub(crate) async fn bounded(test: impl Future<Output = ()>) {
     tokio::time::timeout(TEST_LIMIT, test).await.expect("the test took too long");
+}
+
+/// Waits for something on this machine that sends no event, such as a process, a device or a file.
+pub(crate) async fn until(what: &str, is_so: impl Fn() -> bool) {
+    until_within(LIMIT, what, is_so).await;
+}
+
+pub(crate) async fn until_within(limit: Duration, what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + limit;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Returns a link to or a copy of the executable under test that any user may execute.

@@ -16,8 +16,8 @@ use crate::harness::{assert_executed_once, job, run, settle, setup};
 const LIMIT: Duration = Duration::from_secs(2 * 3600);
 const FOR_EVER: u32 = u32::MAX;
 
-/// Begins with a request whose answer is lost. After it, what launches name is missing for `times` launches. No event tells of
-/// a task.
+/// The answer to the first request is lost. The next `times` launches name a task definition that is missing. No event about a
+/// task arrives.
 fn after_a_lost_answer(setup: Setup, has_effect: bool, times: u32) -> Simulation {
     let simulation = Simulation::new(setup);
     let lost = CallFault { after_effect: has_effect, ..CallFault::once("RunTask", FaultAnswer::Lost) };

@@ -1,6 +1,7 @@
 //! A firewall that fails after the server's start.
 
 use super::*;
+use crate::testbed::until_within;
 
 /// Returns the command that starts the server where `iptables` fails while a file exists, and the path of that file.
 pub(crate) fn with_iptables_that_fails(testbed: &Testbed) -> (tokio::process::Command, PathBuf) {
