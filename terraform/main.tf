@@ -138,6 +138,7 @@ module "fleet" {
       cpu    = class.cpu
       memory = class.memory
       docker = coalesce(class.docker, false)
+      gpus   = try(class.gpu.count, 0)
     }
   }
 }
@@ -156,6 +157,7 @@ module "managed_instances" {
     arch        = each.value.arch
     capacity    = each.value.capacity
     storage_gib = coalesce(each.value.ephemeral_storage_gib, 80)
+    gpu         = each.value.gpu
   }
   cluster = module.fleet.cluster
   network = { vpc_id = module.network.vpc_id, subnet_ids = module.network.subnet_ids }

@@ -68,14 +68,18 @@ variable "allowed_repositories" {
 }
 
 variable "runner_class_sizes" {
-  description = "Runner classes by name. A job selects one with the label `class:<name>`. Only `cpu` (1024 for one vCPU) and `memory` (MiB) are required, and Fargate must offer that size. docs/configuration.md describes the other keys. The `default` class serves jobs that name no class. `exec` lets operators open a shell in a job, and gives each job of the class an identity at AWS: a job that is root can use its task's role, with four actions of `ssmmessages`, and delete its own boot item. Each plan warns about such classes. `warm` keeps tasks that have booted and wait for a job, which cost as much as tasks that execute one; `limits.max_warm` must allow for them. `services` are containers beside the runner, for the `services:` of workflows; nothing in them may be secret. `docker` gives each task a Docker engine of its own, and needs `compute = \"managed-instances\"`: its jobs are root on their instance."
+  description = "Runner classes by name. A job selects one with the label `class:<name>`. Only `cpu` (1024 for one vCPU) and `memory` (MiB) are required, and Fargate must offer that size. docs/configuration.md describes the other keys. The `default` class serves jobs that name no class. `exec` lets operators open a shell in a job, and gives each job of the class an identity at AWS: a job that is root can use its task's role, with four actions of `ssmmessages`, and delete its own boot item. Each plan warns about such classes. `warm` keeps tasks that have booted and wait for a job, which cost as much as tasks that execute one; `limits.max_warm` must allow for them. `services` are containers beside the runner, for the `services:` of workflows; nothing in them may be secret. `docker` gives each task a Docker engine of its own, and needs `compute = \"managed-instances\"`: its jobs are root on their instance. `gpu` gives each task all GPUs of an instance, and needs the same."
   type = map(object({
-    cpu                   = number
-    memory                = number
-    arch                  = optional(string, "x64")
-    capacity              = optional(string, "on-demand")
-    compute               = optional(string)
-    docker                = optional(bool)
+    cpu      = number
+    memory   = number
+    arch     = optional(string, "x64")
+    capacity = optional(string, "on-demand")
+    compute  = optional(string)
+    docker   = optional(bool)
+    gpu = optional(object({
+      count          = number
+      instance_types = optional(list(string))
+    }))
     ephemeral_storage_gib = optional(number)
     max_runners           = optional(number)
     max_job_minutes       = optional(number)

@@ -294,6 +294,26 @@ run "a_docker_class_gets_instances_of_its_own" {
   }
 }
 
+run "a_class_with_gpus_gets_instances_that_have_them" {
+  variables {
+    runner_class_sizes = {
+      small = { cpu = 1024, memory = 2048, default = true }
+      cuda  = { cpu = 4096, memory = 14336, compute = "managed-instances", gpu = { count = 1, instance_types = ["g6.*"] } }
+    }
+    network = { vpc_id = "vpc-0123456789abcdef0", subnet_ids = ["subnet-0123456789abcdef0"] }
+  }
+
+  override_data {
+    target = module.network.data.aws_subnet.own["0"]
+    values = { id = "subnet-0123456789abcdef0", vpc_id = "vpc-0123456789abcdef0" }
+  }
+
+  assert {
+    condition     = module.managed_instances["cuda"].instance == { vcpus = 4, memory_mib = 16384 } && keys(module.fleet.service_definitions) == ["cuda"]
+    error_message = "at least what the task reserves, and a task definition of its own"
+  }
+}
+
 run "without_such_a_class_nothing_of_it_exists" {
   command = plan
   assert {

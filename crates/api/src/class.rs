@@ -2,7 +2,7 @@
 
 use ecsrunner_core::rules::budget::{BudgetAction, Usd};
 use ecsrunner_core::rules::class::size::Arch;
-use ecsrunner_core::rules::class::{Catalogue, Class, Compute};
+use ecsrunner_core::rules::class::{Catalogue, Class, Compute, Gpu};
 use ecsrunner_core::rules::cost::Market;
 use ecsrunner_core::rules::placement::Placement;
 use jiff::{SignedDuration, Timestamp};
@@ -25,6 +25,9 @@ pub struct ClassView {
     /// Whether each task has a Docker engine of its own.
     #[serde(default)]
     pub docker: bool,
+    /// The GPUs of its instances, if they have any.
+    #[serde(default)]
+    pub gpu: Option<Gpu>,
     pub max_runners: Option<u32>,
     pub max_job_minutes: Option<u32>,
     pub labels: Vec<String>,
@@ -103,6 +106,7 @@ impl ClassView {
             capacity: class.capacity.to_string(),
             compute: class.compute,
             docker: class.docker,
+            gpu: class.gpu.clone(),
             max_runners: class.max_runners,
             max_job_minutes: class.max_job_minutes,
             labels: class.offers.iter().map(str::to_owned).collect(),

@@ -69,6 +69,8 @@ fn what_terraform_writes_is_read_as_it_was_meant() {
     assert!(!facts.network.assign_public_ip);
     let images = read.catalogue.iter().next().unwrap();
     assert!(images.is_managed() && images.docker, "{images:?}");
+    let gpu = images.gpu.as_ref().unwrap();
+    assert_eq!((gpu.count, gpu.instance_types.as_slice()), (1, ["g6.*".to_owned()].as_slice()));
     let providers = &facts.capacity_providers[&images.name];
     assert_eq!(providers.of(Market::OnDemand), Some("runners-ci-images"));
     assert_eq!(providers.of(Market::Spot), Some("runners-ci-images-spot"));

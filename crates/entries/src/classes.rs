@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ecsrunner_core::id::ClassName;
-use ecsrunner_core::rules::class::{Catalogue, ClassEntry, ClassError};
+use ecsrunner_core::rules::class::{Catalogue, ClassEntry, ClassError, GpuError};
 use toml::{Table, Value};
 
 use crate::table::{Read, join, read};
@@ -45,8 +45,9 @@ fn others(name: &str, read: &Read<ClassEntry>) -> Vec<ClassError> {
     let (_, mut errors) = Catalogue::read(&BTreeMap::from([(name.to_owned(), entry.clone())]));
     errors.retain(|error| match error {
         ClassError::Size { .. } => {
-            read.is_right(&["cpu", "memory", "compute", "arch", "ephemeral_storage_gib"])
+            read.is_right(&["cpu", "memory", "compute", "gpu", "arch", "ephemeral_storage_gib"])
         }
+        ClassError::Gpu { source: GpuError::Fargate, .. } => read.is_right(&["compute"]),
         ClassError::Service { .. } => read.is_right(&["cpu", "memory"]),
         _ => true,
     });
@@ -120,6 +121,13 @@ mod tests {
             mistakes("[a]\ncpu = '1'\nmemory = 99\n[b]\ncpu = 1000\nmemory = 99\ncompute = 'managed'\n");
         assert_eq!(found.len(), 2, "{found:#?}");
         assert!(found[0].starts_with("classes.a.cpu: ") && found[1].starts_with("classes.b.compute: "));
+        // Other rules hold for a size with GPUs, and other computes have none.
+        let found = mistakes(
+            "[a]\ncpu = 1024\nmemory = 2048\ncompute = 'managed-instances'\ngpu = { count = 'x' }\n\
+             [b]\ncpu = 1024\nmemory = 2048\ncompute = 'managed'\ngpu = { count = 1 }\n",
+        );
+        assert_eq!(found.len(), 2, "{found:#?}");
+        assert!(found[0].starts_with("classes.a.gpu.count: ") && found[1].starts_with("classes.b.compute: "));
     }
 
     #[test]

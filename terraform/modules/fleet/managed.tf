@@ -11,6 +11,7 @@ variable "managed_classes" {
     cpu    = number
     memory = number
     docker = bool
+    gpus   = optional(number, 0)
   }))
   default  = {}
   nullable = false
@@ -39,15 +40,25 @@ locals {
     }
   ]...)
 
-  # What makes the runner's container one with a Docker engine of its own.
-  docker_containers = {
-    for key, variant in local.managed_variants : key => merge(local.runners[variant.runner], {
-      privileged  = true
-      mountPoints = [{ sourceVolume = "docker", containerPath = local.docker_dir, readOnly = false }]
-      environment = concat(try(local.runners[variant.runner].environment, []), [
-        { name = "ECSRUNNER_DOCKER_DIR", value = local.docker_dir },
-      ])
-    }) if var.managed_classes[variant.class].docker
+  # The runner's container, with what a Docker engine of its own needs, and with all GPUs of its instance.
+  managed_containers = {
+    for key, variant in local.managed_variants : key => merge(
+      local.runners[variant.runner],
+      { for name, value in {
+        privileged  = true
+        mountPoints = [{ sourceVolume = "docker", containerPath = local.docker_dir, readOnly = false }]
+      } : name => value if var.managed_classes[variant.class].docker },
+      { for name, value in {
+        resourceRequirements = [{ type = "GPU", value = tostring(var.managed_classes[variant.class].gpus) }]
+      } : name => value if var.managed_classes[variant.class].gpus > 0 },
+      # A class without either has the container as it is.
+      { for name, value in { environment = concat(
+        try(local.runners[variant.runner].environment, []),
+        [for value in [local.docker_dir] : { name = "ECSRUNNER_DOCKER_DIR", value = value } if var.managed_classes[variant.class].docker],
+        # NVIDIA's runtime otherwise gives a container without CUDA's own variables a part of the driver.
+        [for value in ["all"] : { name = "NVIDIA_DRIVER_CAPABILITIES", value = value } if var.managed_classes[variant.class].gpus > 0],
+      ) } : name => value if var.managed_classes[variant.class].docker || var.managed_classes[variant.class].gpus > 0 },
+    )
   }
 }
 
@@ -79,7 +90,7 @@ resource "aws_ecs_task_definition" "managed" {
     }
   }
 
-  container_definitions = jsonencode([try(local.docker_containers[each.key], local.runners[each.value.runner])])
+  container_definitions = jsonencode([local.managed_containers[each.key]])
 
   # A launch in progress names the previous revision.
   skip_destroy = true

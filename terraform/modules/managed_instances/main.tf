@@ -2,7 +2,8 @@
 # after them, by a capacity provider for each market that the class uses, and always one for On-Demand.
 #
 # One job for each instance, ever. AWS packs tasks and keeps instances by default. So an instance is as small as the task
-# allows, the task reserves more than half of its vCPUs, and an idle instance ends at once. What AWS does not promise, the
+# allows, the task reserves more than half of its vCPUs, and an idle instance ends at once. A task with GPUs reserves all GPUs
+# of its instance, which may be larger than the task: no other task of its class has room there either. What AWS does not promise, the
 # control plane holds: a task on an instance that had another one gets no configuration (ADR 35).
 #
 # Assume that a job is root of its instance. It reaches the credentials of the instance's role (iam.tf). The launch template
@@ -20,8 +21,15 @@ locals {
 
   # The smallest instance that holds the task, as `crates/core/src/rules/class/size/instance.rs`
   # chooses it. An eighth of its memory is left to the system.
-  vcpus      = one(slice(concat([for count in [2, 4, 8, 16, 32, 48, 64, 96] : count if var.class.cpu <= count * 1024], [96]), 0, 1))
-  memory_mib = one(slice(concat([for gib in [2, 4, 8] : local.vcpus * gib * 1024 if var.class.memory <= local.vcpus * gib * 128 * 7], [local.vcpus * 8192]), 0, 1))
+  smallest_vcpus = one(slice(concat([for count in [2, 4, 8, 16, 32, 48, 64, 96] : count if var.class.cpu <= count * 1024], [96]), 0, 1))
+  smallest_mib   = one(slice(concat([for gib in [2, 4, 8] : local.smallest_vcpus * gib * 1024 if var.class.memory <= local.smallest_vcpus * gib * 128 * 7], [local.smallest_vcpus * 8192]), 0, 1))
+
+  # Few types have GPUs, and few of them so many: what the task needs is the minimum, and AWS chooses.
+  vcpus      = var.class.gpu == null ? { min = local.smallest_vcpus, max = local.smallest_vcpus } : { min = ceil(var.class.cpu / 1024), max = tonumber(null) }
+  memory_mib = var.class.gpu == null ? { min = local.smallest_mib, max = local.smallest_mib } : { min = ceil(var.class.memory * 8 / 7), max = tonumber(null) }
+  gpus       = try(var.class.gpu.count, 0)
+  # A type that is named may be of an older generation.
+  instance_types = try(length(var.class.gpu.instance_types) > 0 ? var.class.gpu.instance_types : null, null)
 
   manufacturers = { x64 = ["amd", "intel"], arm64 = ["amazon-web-services"] }
 }
@@ -72,20 +80,23 @@ resource "aws_ecs_capacity_provider" "class" {
 
       instance_requirements {
         vcpu_count {
-          min = local.vcpus
-          max = local.vcpus
+          min = local.vcpus.min
+          max = local.vcpus.max
         }
         memory_mib {
-          min = local.memory_mib
-          max = local.memory_mib
+          min = local.memory_mib.min
+          max = local.memory_mib.max
         }
-        # Without a maximum, AWS may choose a type with accelerators, which costs more and which no class can use.
+        # Without a maximum, AWS may choose a type with more accelerators, which costs more and has room for another task.
         accelerator_count {
-          min = 0
-          max = 0
+          min = local.gpus
+          max = local.gpus
         }
-        cpu_manufacturers    = local.manufacturers[var.class.arch]
-        instance_generations = ["current"]
+        accelerator_types         = local.gpus > 0 ? ["gpu"] : null
+        accelerator_manufacturers = local.gpus > 0 ? ["nvidia"] : null
+        allowed_instance_types    = local.instance_types
+        cpu_manufacturers         = local.manufacturers[var.class.arch]
+        instance_generations      = local.instance_types == null ? ["current"] : null
         # A job that uses its CPU for long would be slowed down, or cost more.
         burstable_performance = "excluded"
         bare_metal            = "excluded"

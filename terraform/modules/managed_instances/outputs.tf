@@ -11,6 +11,6 @@ output "security_group_id" {
 }
 
 output "instance" {
-  description = "What an instance has: `vcpus` and `memory_mib`."
-  value       = { vcpus = local.vcpus, memory_mib = local.memory_mib }
+  description = "What an instance has, or has at least if it has GPUs: `vcpus` and `memory_mib`."
+  value       = { vcpus = local.vcpus.min, memory_mib = local.memory_mib.min }
 }

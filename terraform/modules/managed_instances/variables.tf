@@ -29,7 +29,7 @@ variable "iam" {
 }
 
 variable "class" {
-  description = "The class: its `name`, the `cpu` (units) and `memory` (MiB) that a task reserves, its `arch` and `capacity`, and the `storage_gib` of an instance."
+  description = "The class: its `name`, the `cpu` (units) and `memory` (MiB) that a task reserves, its `arch` and `capacity`, the `storage_gib` of an instance, and its `gpu`: the `count`, and the `instance_types` to choose from."
   type = object({
     name        = string
     cpu         = number
@@ -37,12 +37,18 @@ variable "class" {
     arch        = string
     capacity    = string
     storage_gib = optional(number, 80)
+    gpu         = optional(object({ count = number, instance_types = optional(list(string), []) }))
   })
   nullable = false
 
   validation {
-    condition     = anytrue([for count in [2, 4, 8, 16, 32, 48, 64, 96] : var.class.cpu <= count * 1024 && var.class.cpu > count * 512])
+    condition     = var.class.gpu != null || anytrue([for count in [2, 4, 8, 16, 32, 48, 64, 96] : var.class.cpu <= count * 1024 && var.class.cpu > count * 512])
     error_message = "runner_class_sizes: class `${var.class.name}` has cpu ${var.class.cpu}: more than half of the vCPUs of an instance are expected. EC2 offers 2, 4, 8, 16, 32, 48, 64 and 96 vCPUs (1024 units each). A second task would have room otherwise."
+  }
+
+  validation {
+    condition     = var.class.gpu == null || contains([1, 2, 4, 8], try(var.class.gpu.count, 1))
+    error_message = "runner_class_sizes: class `${var.class.name}` has gpu.count ${try(var.class.gpu.count, "null")}: 1, 2, 4 or 8 is expected, as instance types have."
   }
 
   validation {

@@ -29,15 +29,16 @@ locals {
       },
     )
 
-    # What is not set is left out, in `warm`, `services` and `budget` too.
+    # What is not set is left out, in `warm`, `services`, `budget` and `gpu` too.
     classes = { for name, class in var.classes : name => merge(
-      { for key, value in class : key => value if value != null && !contains(["warm", "services", "budget"], key) },
+      { for key, value in class : key => value if value != null && !contains(["warm", "services", "budget", "gpu"], key) },
       { for key, services in { services = class.services } : key => {
         for service, it in services : service => merge(
           { for part, value in it : part => value if value != null && part != "health" },
           { for part, health in { health = it.health } : part => { for word, value in health : word => value if value != null } if health != null },
         )
       } if length(services) > 0 },
+      { for key, gpu in { gpu = class.gpu } : key => { for part, value in gpu : part => value if value != null } if gpu != null },
       { for key, budget in { budget = class.budget } : key => { for part, value in budget : part => value if value != null } if budget != null },
       { for key, warm in { warm = class.warm } : key => { for part, value in warm : part => value if value != null } if warm != null },
     ) }

@@ -324,12 +324,12 @@ fn a_class_with_a_mistake_is_set_aside_and_the_others_stay() {
     let classes = json!({
         "small": {"cpu": 512, "memory": 1024},
         "odd": {"cpu": 500, "memory": 1024},
-        "newer": {"cpu": 512, "memory": 1024, "gpu": 1}
+        "newer": {"cpu": 512, "memory": 1024, "tpu": 1}
     });
     let configuration = parse(&facts(), &settings(), &classes).unwrap();
     assert_eq!(configuration.catalogue.names(), "small");
     assert_eq!(configuration.class_faults.len(), 2, "{:?}", configuration.class_faults);
-    assert!(configuration.class_faults[0].contains("newer.gpu: unknown field `gpu`"));
+    assert!(configuration.class_faults[0].contains("newer.tpu: unknown field `tpu`"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 use ecsrunner_api::budget::{BudgetOf, BudgetView};
 use ecsrunner_api::class::{ClassBudgetView, ClassView};
 use ecsrunner_core::rules::budget::Usd;
-use ecsrunner_core::rules::class::{Catalogue, ClassError, Compute};
+use ecsrunner_core::rules::class::{Catalogue, ClassError, Compute, Gpu};
 use ecsrunner_core::rules::cost::PRICES_AS_OF;
 use ecsrunner_core::rules::service::Place;
 use ecsrunner_entries as entries;
@@ -60,7 +60,7 @@ pub(super) fn check(arguments: &CheckClasses) -> Result<(), Failure> {
             }
         }
     }
-    for mistake in catalogue.iter().filter_map(|class| class.unfit_docker(Place::Ecs)) {
+    for mistake in catalogue.iter().filter_map(|class| class.unfit_compute(Place::Ecs)) {
         let text = mistake.to_string();
         let (class, why) = text.split_once(": ").unwrap_or(("a class", &text));
         say(&format!("{class} is valid on one machine only: {why}"));
@@ -115,8 +115,7 @@ fn show(classes: Vec<ClassView>, budgets: Vec<BudgetView>, json: bool) -> Result
     if let Some(width) = width {
         let mut told = String::new();
         for class in classes.iter().filter(|class| class.docker || class.compute != Compute::default()) {
-            let docker = if class.docker { "a Docker engine for each task" } else { "no Docker engine" };
-            told += &format!("compute of {}: {}, {docker}\n", class.name, class.compute);
+            told += &compute(class);
         }
         for class in &classes {
             let services = class.services.iter();
@@ -134,6 +133,19 @@ fn show(classes: Vec<ClassView>, budgets: Vec<BudgetView>, json: bool) -> Result
         print(&wrapped(&footer, width))?;
     }
     Ok(())
+}
+
+/// A line such as `compute of cuda: managed-instances, no Docker engine, 1 GPU (g5.*, g6.*)`.
+fn compute(class: &ClassView) -> String {
+    let docker = if class.docker { "a Docker engine for each task" } else { "no Docker engine" };
+    let mut line = format!("compute of {}: {}, {docker}", class.name, class.compute);
+    if let Some(Gpu { count, instance_types }) = &class.gpu {
+        line += &format!(", {count} {}", if *count == 1 { "GPU" } else { "GPUs" });
+        if !instance_types.is_empty() {
+            line += &format!(" ({})", instance_types.join(", "));
+        }
+    }
+    line + "\n"
 }
 
 fn table(classes: &[ClassView], for_people: bool) -> Rows {
@@ -211,6 +223,24 @@ mod tests {
         let catalogue = Catalogue::read(&serde_json::from_str(classes).unwrap()).0;
         let rows = table(&ClassView::all(&catalogue), for_people);
         if for_people { rows.table(Some(80)) } else { rows.text(false) }
+    }
+
+    #[test]
+    fn the_compute_of_a_class_is_told_with_its_gpus() {
+        let told = |rest: &str| {
+            let class =
+                format!(r#"{{"c": {{"cpu": 4096, "memory": 8192, "compute": "managed-instances"{rest}}}}}"#);
+            compute(&ClassView::all(&Catalogue::read(&serde_json::from_str(&class).unwrap()).0)[0])
+        };
+        assert_eq!(told(""), "compute of c: managed-instances, no Docker engine\n");
+        assert_eq!(
+            told(r#", "docker": true, "gpu": {"count": 1, "instance_types": ["g5.*", "g6.xlarge"]}"#),
+            "compute of c: managed-instances, a Docker engine for each task, 1 GPU (g5.*, g6.xlarge)\n"
+        );
+        assert_eq!(
+            told(r#", "gpu": {"count": 4}"#),
+            "compute of c: managed-instances, no Docker engine, 4 GPUs\n"
+        );
     }
 
     #[test]

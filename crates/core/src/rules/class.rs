@@ -2,6 +2,7 @@
 
 mod entry;
 mod error;
+mod gpu;
 pub mod size;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use crate::rules::warm::Warm;
 use entry::label_mistake;
 pub use entry::{ClassEntry, GITHUB_LABELS};
 pub use error::ClassError;
+pub use gpu::{Gpu, GpuError};
 use size::Size;
 
 /// Which capacity a class uses.
@@ -52,6 +54,8 @@ pub struct Class {
     pub compute: Compute,
     /// Whether each task has a Docker engine of its own.
     pub docker: bool,
+    /// The GPUs of its instances, if they have any.
+    pub gpu: Option<Gpu>,
     /// The most runners of this class at once.
     pub max_runners: Option<u32>,
     /// Minutes after which a job is ended.
@@ -93,11 +97,15 @@ impl Class {
         self.compute == Compute::ManagedInstances
     }
 
-    /// Returns why its Docker engine cannot run in this place.
+    /// Returns why its Docker engine cannot run in this place, or why there are no GPUs.
     #[must_use]
-    pub fn unfit_docker(&self, place: Place) -> Option<ClassError> {
-        let is_refused = self.docker && place == Place::Ecs && self.compute == Compute::Fargate;
-        is_refused.then(|| ClassError::DockerOnFargate { class: self.name.to_string() })
+    pub fn unfit_compute(&self, place: Place) -> Option<ClassError> {
+        let class = || self.name.to_string();
+        if self.docker && place == Place::Ecs && self.compute == Compute::Fargate {
+            return Some(ClassError::DockerOnFargate { class: class() });
+        }
+        let has_no_gpus = self.gpu.is_some() && place == Place::OneMachine;
+        has_no_gpus.then(|| ClassError::Gpu { class: class(), source: GpuError::OneMachine })
     }
 }
 
@@ -164,7 +172,7 @@ impl Catalogue {
         Some(ClassError::TooManyWarm { classes: classes.join(", "), count, max_warm })
     }
 
-    /// Sets aside the classes whose services or Docker engine cannot run in this place, and returns their mistakes.
+    /// Sets aside the classes whose services, Docker engine or GPUs this place cannot offer, and returns their mistakes.
     pub fn keep_fit(&mut self, place: Place) -> Vec<ClassError> {
         if place == Place::OneMachine {
             // It runs all tasks itself, so no task waits to know its instance.
@@ -173,7 +181,7 @@ impl Catalogue {
             }
         }
         self.set_aside(|class| {
-            if let Some(error) = class.unfit_docker(place) {
+            if let Some(error) = class.unfit_compute(place) {
                 return Some(error);
             }
             let source = class.services.iter().find_map(|(name, service)| service.unfit(name, place))?;

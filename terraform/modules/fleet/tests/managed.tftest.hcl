@@ -94,6 +94,30 @@ run "only_a_docker_class_is_privileged_and_tells_its_agent_where_the_engine_is" 
   }
 }
 
+run "a_task_with_gpus_reserves_them_and_gets_the_whole_driver" {
+  command = plan
+  variables {
+    managed_classes = {
+      both  = { image = "default", arch = "x64", cpu = 4096, memory = 8192, docker = true, gpus = 4 }
+      cuda  = { image = "official", arch = "x64", cpu = 4096, memory = 8192, docker = false, gpus = 1 }
+      plain = { image = "next", arch = "x64", cpu = 4096, memory = 8192, docker = false }
+    }
+  }
+
+  assert {
+    condition     = { for key, definition in aws_ecs_task_definition.managed : key => try(jsonencode(jsondecode(definition.container_definitions)[0].resourceRequirements), "none") if !endswith(key, "/next") || key == "plain/next" } == { "both/default" = "[{\"type\":\"GPU\",\"value\":\"4\"}]", "cuda/official" = "[{\"type\":\"GPU\",\"value\":\"1\"}]", "plain/next" = "none" }
+    error_message = "ECS gives a container the GPUs that it reserves, and a second task has none"
+  }
+  assert {
+    condition     = { for key, definition in aws_ecs_task_definition.managed : key => join(" ", sort([for variable in try(jsondecode(definition.container_definitions)[0].environment, []) : variable.name if contains(["ECSRUNNER_DOCKER_DIR", "NVIDIA_DRIVER_CAPABILITIES"], variable.name)])) if !endswith(key, "/next") || key == "plain/next" } == { "both/default" = "ECSRUNNER_DOCKER_DIR NVIDIA_DRIVER_CAPABILITIES", "cuda/official" = "NVIDIA_DRIVER_CAPABILITIES", "plain/next" = "" }
+    error_message = "NVIDIA's runtime reads what a container needs of the driver"
+  }
+  assert {
+    condition     = jsondecode(aws_ecs_task_definition.managed["both/default"].container_definitions)[0].privileged && !try(jsondecode(aws_ecs_task_definition.managed["cuda/official"].container_definitions)[0].privileged, false)
+    error_message = "only the class with an engine is privileged"
+  }
+}
+
 run "githubs_own_image_stands_in_where_no_engine_is_needed" {
   command = plan
   variables {

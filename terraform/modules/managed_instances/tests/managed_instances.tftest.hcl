@@ -147,6 +147,44 @@ run "long_names_fit_into_iams_limit" {
   }
 }
 
+run "an_instance_with_gpus_has_exactly_those_and_at_least_what_the_task_needs" {
+  command = plan
+  variables { class = { name = "cuda", cpu = 3000, memory = 14336, arch = "x64", capacity = "spot", gpu = { count = 4 } } }
+
+  assert {
+    condition     = alltrue([for provider in aws_ecs_capacity_provider.class : provider.managed_instances_provider[0].instance_launch_template[0].instance_requirements[0].accelerator_count[0] == { min = 4, max = 4 }])
+    error_message = "a second task with GPUs would have room on an instance with more"
+  }
+  assert {
+    condition     = [for it in aws_ecs_capacity_provider.class["spot"].managed_instances_provider[0].instance_launch_template[0].instance_requirements : [it.accelerator_types, it.accelerator_manufacturers, it.instance_generations]] == [[toset(["gpu"]), toset(["nvidia"]), toset(["current"])]]
+    error_message = "GPUs of NVIDIA, which ECS supports"
+  }
+  assert {
+    condition     = jsonencode([for it in aws_ecs_capacity_provider.class["spot"].managed_instances_provider[0].instance_launch_template[0].instance_requirements : [it.vcpu_count[0].min, it.vcpu_count[0].max, it.memory_mib[0].min, it.memory_mib[0].max]]) == "[[3,null,16384,null]]"
+    error_message = "no maximum: few types have GPUs"
+  }
+  assert {
+    condition     = aws_ecs_capacity_provider.class["spot"].managed_instances_provider[0].instance_launch_template[0].instance_requirements[0].allowed_instance_types == null && output.instance == { vcpus = 3, memory_mib = 16384 }
+    error_message = "any type that fits"
+  }
+}
+
+run "instance_types_with_gpus_can_be_named" {
+  command = plan
+  variables { class = { name = "cuda", cpu = 1024, memory = 14337, arch = "x64", capacity = "on-demand", gpu = { count = 1, instance_types = ["g6.*", "p3.2xlarge"] } } }
+
+  assert {
+    condition     = jsonencode([for it in aws_ecs_capacity_provider.class["on-demand"].managed_instances_provider[0].instance_launch_template[0].instance_requirements : [it.allowed_instance_types, it.instance_generations, it.memory_mib[0].min]]) == "[[[\"g6.*\",\"p3.2xlarge\"],null,16386]]"
+    error_message = "these types, of whatever generation"
+  }
+}
+
+run "a_number_of_gpus_that_no_type_has_is_refused" {
+  command = plan
+  variables { class = { name = "cuda", cpu = 4096, memory = 8192, arch = "x64", capacity = "on-demand", gpu = { count = 3 } } }
+  expect_failures = [var.class]
+}
+
 run "half_of_an_instance_is_refused" {
   command = plan
   variables { class = { name = "images", cpu = 1024, memory = 2048, arch = "x64", capacity = "on-demand" } }

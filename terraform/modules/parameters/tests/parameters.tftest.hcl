@@ -94,6 +94,74 @@ run "compute_and_docker_are_written_where_they_are_set" {
   }
 }
 
+run "gpus_are_written_where_they_are_set" {
+  command = plan
+  variables {
+    classes = {
+      any   = { cpu = 196608, memory = 1835008, compute = "managed-instances", gpu = { count = 8 } }
+      cuda  = { cpu = 3000, memory = 512, compute = "managed-instances", docker = true, gpu = { count = 1, instance_types = ["g6.*", "g5-x.2xlarge"] } }
+      small = { cpu = 512, memory = 1024 }
+    }
+    facts = merge(var.facts, { assign_public_ip = false, capacity_providers = { any = { on-demand = "runners-ci-any" }, cuda = { on-demand = "runners-ci-cuda" } } })
+  }
+
+  assert {
+    condition     = [for class in values(jsondecode(aws_ssm_parameter.document["classes"].insecure_value)) : try(jsonencode(class.gpu), null)] == ["{\"count\":8}", "{\"count\":1,\"instance_types\":[\"g6.*\",\"g5-x.2xlarge\"]}", null]
+    error_message = "gpu differs from the input"
+  }
+}
+
+run "gpus_on_fargate_are_refused" {
+  command = plan
+  variables { classes = { cuda = { cpu = 1024, memory = 2048, gpu = { count = 1 } } } }
+  expect_failures = [var.classes]
+}
+
+run "a_number_of_gpus_that_no_instance_has_is_refused" {
+  command = plan
+  variables {
+    classes = { cuda = { cpu = 4096, memory = 8192, compute = "managed-instances", gpu = { count = 3 } } }
+    facts   = merge(var.facts, { assign_public_ip = false })
+  }
+  expect_failures = [var.classes]
+}
+
+run "an_instance_type_in_capitals_is_refused" {
+  command = plan
+  variables {
+    classes = { cuda = { cpu = 4096, memory = 8192, compute = "managed-instances", gpu = { count = 1, instance_types = ["g6.*", "G5.xlarge"] } } }
+    facts   = merge(var.facts, { assign_public_ip = false })
+  }
+  expect_failures = [var.classes]
+}
+
+run "more_than_ten_instance_types_are_refused" {
+  command = plan
+  variables {
+    classes = { cuda = { cpu = 4096, memory = 8192, compute = "managed-instances", gpu = { count = 1, instance_types = ["a.*", "b.*", "c.*", "d.*", "e.*", "f.*", "g.*", "h.*", "i.*", "j.*", "k.*"] } } }
+    facts   = merge(var.facts, { assign_public_ip = false })
+  }
+  expect_failures = [var.classes]
+}
+
+run "less_than_a_vcpu_with_gpus_is_refused" {
+  command = plan
+  variables {
+    classes = { cuda = { cpu = 1023, memory = 8192, compute = "managed-instances", gpu = { count = 1 } } }
+    facts   = merge(var.facts, { assign_public_ip = false })
+  }
+  expect_failures = [var.classes]
+}
+
+run "more_memory_than_an_instance_with_gpus_has_is_refused" {
+  command = plan
+  variables {
+    classes = { cuda = { cpu = 4096, memory = 1835009, compute = "managed-instances", gpu = { count = 1 } } }
+    facts   = merge(var.facts, { assign_public_ip = false })
+  }
+  expect_failures = [var.classes]
+}
+
 run "another_compute_is_refused" {
   command = plan
   variables { classes = { build = { cpu = 512, memory = 1024, compute = "ec2" } } }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::gpu::{Gpu, GpuError};
 use super::size::{Arch, Size, SizeError};
 use super::{Capacity, Catalogue, Class, ClassError, Compute};
 use crate::id::ClassName;
@@ -34,6 +35,9 @@ pub struct ClassEntry {
     /// Whether each task has a Docker engine of its own; default false. Its jobs are root on what runs the task.
     #[serde(default)]
     pub docker: bool,
+    /// GPUs of the instances, on managed instances; default: none.
+    #[serde(default)]
+    pub gpu: Option<Gpu>,
     /// Default 20, which is free of charge; 80 on managed instances.
     #[serde(default)]
     pub ephemeral_storage_gib: Option<u32>,
@@ -114,6 +118,9 @@ impl Class {
                 );
             })
             .unwrap_or_default();
+        errors.extend(
+            entry.gpu_mistakes().into_iter().map(|source| ClassError::Gpu { class: class(), source }),
+        );
         entry.check_exclusions(name, &mut errors);
         match size {
             Some(size) if errors.is_empty() => Ok(Self {
@@ -122,6 +129,7 @@ impl Class {
                 capacity: entry.capacity,
                 compute: entry.compute,
                 docker: entry.docker,
+                gpu: entry.gpu.clone(),
                 max_runners: entry.max_runners,
                 max_job_minutes: entry.max_job_minutes,
                 offers,
@@ -145,10 +153,20 @@ impl ClassEntry {
     fn size(&self) -> Result<Size, SizeError> {
         match self.compute {
             Compute::Fargate => Size::new(self.cpu, self.memory, self.ephemeral_storage_gib, self.arch),
+            Compute::ManagedInstances if self.gpu.is_some() => {
+                Size::with_gpus(self.cpu, self.memory, self.ephemeral_storage_gib, self.arch)
+            }
             Compute::ManagedInstances => {
                 Size::managed(self.cpu, self.memory, self.ephemeral_storage_gib, self.arch)
             }
         }
+    }
+
+    /// Returns every mistake in its GPUs.
+    fn gpu_mistakes(&self) -> Vec<GpuError> {
+        let Some(gpu) = &self.gpu else { return Vec::new() };
+        let fargate = (self.compute == Compute::Fargate).then_some(GpuError::Fargate);
+        fargate.into_iter().chain(gpu.mistakes()).collect()
     }
 
     /// Returns the labels that runners of the class offer.

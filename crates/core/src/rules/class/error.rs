@@ -2,6 +2,7 @@
 
 use crate::id::{ClassName, ParseIdError};
 use crate::rules::budget::BudgetError;
+use crate::rules::class::gpu::GpuError;
 use crate::rules::class::size::SizeError;
 use crate::rules::limits::Limits;
 use crate::rules::service::ServiceError;
@@ -46,6 +47,8 @@ pub enum ClassError {
     Warm { class: String, source: WarmError },
     #[error("class `{class}`: budget {source}")]
     Budget { class: String, source: BudgetError },
+    #[error("class `{class}`: {source}")]
+    Gpu { class: String, source: GpuError },
     #[error("class `{class}`: {source}")]
     Service { class: String, source: ServiceError },
     /// Fargate gives no privileges to a task.

@@ -127,6 +127,10 @@ pub enum SizeError {
          what the largest instance with {vcpus} vCPUs has"
     )]
     InstanceMemory { cpu: u32, memory: u32, most: u32, vcpus: u32 },
+    #[error("cpu {cpu} is not offered on instances with GPUs: {least} to {most} is expected")]
+    GpuCpu { cpu: u32, least: u32, most: u32 },
+    #[error("memory {memory} is not offered on instances with GPUs: {least} to {most} MiB is expected")]
+    GpuMemory { memory: u32, least: u32, most: u32 },
     #[error(
         "ephemeral_storage_gib {0} is not offered on managed instances: 30 to 1000 is expected, or nothing for 80"
     )]

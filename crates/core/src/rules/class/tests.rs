@@ -186,6 +186,45 @@ fn a_class_on_managed_instances_has_sizes_of_its_own_and_nothing_that_shares_an_
 }
 
 #[test]
+fn a_class_has_gpus_on_managed_instances_alone() {
+    let (mut catalogue, errors) = read(
+        r#"{"cuda": {"cpu": 3000, "memory": 14336, "compute": "managed-instances", "docker": true,
+                     "gpu": {"count": 1, "instance_types": ["g6.*"]}},
+            "plain": {"cpu": 3000, "memory": 14336, "compute": "managed-instances"},
+            "none": {"cpu": 1024, "memory": 2048, "gpu": {"count": 1}},
+            "three": {"cpu": 1000, "memory": 14336, "compute": "managed-instances",
+                      "gpu": {"count": 3, "instance_types": ["G6"]}},
+            "warm": {"cpu": 4096, "memory": 14336, "compute": "managed-instances", "gpu": {"count": 8},
+                     "warm": {"count": 1}}}"#,
+    );
+    assert_eq!(
+        errors,
+        [
+            "class `none`: gpu is set, and its tasks run on Fargate, which has no GPUs: set compute to `managed-instances`",
+            "class `three`: cpu 1000 is not offered on instances with GPUs: 1024 to 196608 is expected",
+            "class `three`: gpu.count is 3: 1, 2, 4 or 8 is expected, as instance types have",
+            "class `three`: gpu.instance_types has `G6`: up to 30 of a-z, 0-9, `.`, `-` and `*` are expected, such as \
+             `g6.xlarge` or `g6.*`",
+            "class `warm`: it has compute `managed-instances` and warm: one of them alone is expected, since a warm task \
+             would keep an instance that serves one job only",
+        ]
+    );
+    assert_eq!(catalogue.names(), "cuda, plain");
+    let gpu = |name: &str| catalogue.get(&ClassName::parse(name).unwrap()).unwrap().gpu.clone();
+    assert_eq!(gpu("cuda"), Some(Gpu { count: 1, instance_types: vec!["g6.*".to_owned()] }));
+    assert_eq!(gpu("plain"), None);
+    assert!(catalogue.clone().keep_fit(Place::Ecs).is_empty());
+    let told: Vec<String> = catalogue.keep_fit(Place::OneMachine).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "class `cuda`: gpu is set, and only tasks on managed instances of AWS get GPUs: leave it out on one machine"
+        ]
+    );
+    assert_eq!(catalogue.names(), "plain");
+}
+
+#[test]
 fn labels_are_mapped_to_classes_that_exist() {
     let (mut catalogue, _) = read(r#"{"small": {"cpu": 512, "memory": 1024}}"#);
     let labels = [

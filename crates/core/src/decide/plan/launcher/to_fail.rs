@@ -87,8 +87,7 @@ impl<'a> Launcher<'a> {
         Err(refused.unwrap_or_else(|| reason.clone()))
     }
 
-    /// Returns the classes whose runners are not known to fail and that no budget holds back, the smallest first. An instance of
-    /// its own is too much for it, if there is a class on Fargate.
+    /// Returns the classes whose runners are not known to fail and that no budget holds back, the smallest first.
     fn classes_to_fail(&self, job: &Job) -> Vec<&'a Class> {
         let is_held = |class: &&Class| {
             let hold = self.open.holds.get(&Held::Class(class.name.clone()));
@@ -98,9 +97,7 @@ impl<'a> Launcher<'a> {
         };
         let catalogue = self.rules.catalogue;
         let mut classes: Vec<&Class> = catalogue.iter().filter(|class| !is_held(class)).collect();
-        classes.sort_unstable_by_key(|class| {
-            (class.is_managed(), class.size.cpu(), class.size.memory(), &class.name)
-        });
+        smallest_first(&mut classes);
         classes
     }
 
@@ -123,5 +120,33 @@ impl<'a> Launcher<'a> {
             }
         }
         Err(refused.unwrap_or_else(|| Code::NoCapacity.into()))
+    }
+}
+
+/// Sorts classes by what a runner that only fails a job would cost. An instance of its own is too much for it, if there is
+/// a class on Fargate, and one with GPUs most of all.
+fn smallest_first(classes: &mut [&Class]) {
+    classes.sort_unstable_by_key(|class| {
+        (class.is_managed(), class.gpu.is_some(), class.size.cpu(), class.size.memory(), &class.name)
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::class::Catalogue;
+
+    #[test]
+    fn an_instance_of_its_own_is_the_last_choice_and_one_with_gpus_most_of_all() {
+        let classes = r#"{"cuda": {"cpu": 1024, "memory": 2048, "compute": "managed-instances", "gpu": {"count": 1}},
+                          "docker": {"cpu": 2048, "memory": 4096, "compute": "managed-instances", "docker": true},
+                          "large": {"cpu": 4096, "memory": 8192}, "small": {"cpu": 512, "memory": 1024},
+                          "smallest": {"cpu": 256, "memory": 2048}, "tiny": {"cpu": 256, "memory": 512}}"#;
+        let (catalogue, errors) = Catalogue::read(&serde_json::from_str(classes).unwrap());
+        assert_eq!(errors, []);
+        let mut classes: Vec<&Class> = catalogue.iter().collect();
+        smallest_first(&mut classes);
+        let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
+        assert_eq!(names, ["tiny", "smallest", "small", "large", "docker", "cuda"]);
     }
 }

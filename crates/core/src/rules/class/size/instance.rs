@@ -3,6 +3,9 @@
 //! AWS places as many tasks on an instance as have room. So the instance is as small as the task allows, and the task
 //! reserves more than half of its vCPUs: no second task of the class has room. `terraform/modules/managed_instances` asks
 //! for exactly this instance, and `terraform/modules/parameters/variables.tf` refuses the same sizes.
+//!
+//! A task with GPUs reserves all of its instance's. So its instance may be larger than the task, and AWS chooses among the
+//! types with so many GPUs.
 
 use super::{Arch, Size, SizeError};
 
@@ -16,6 +19,10 @@ const UNITS_PER_VCPU: u32 = 1024;
 /// The operating system and ECS's agent take a part of an instance's memory. An eighth is left to them.
 const EIGHTHS_FOR_THE_TASK: u32 = 7;
 const LEAST_MEMORY: u32 = 512;
+/// CPU units of a task with GPUs: one vCPU to what the largest instance with GPUs has, which is also ECS's limit for a task.
+const GPU_CPU: (u32, u32) = (UNITS_PER_VCPU, 192 * UNITS_PER_VCPU);
+/// GiB of memory of that instance, `p5.48xlarge` (EC2, "P5 instances").
+const GPU_GIB: u32 = 2048;
 /// AWS's own default for the volume of tasks.
 const STORAGE_GIB: u32 = 80;
 
@@ -44,6 +51,11 @@ const fn for_the_task(memory_mib: u32) -> u32 {
     memory_mib / 8 * EIGHTHS_FOR_THE_TASK
 }
 
+fn storage_gib(storage: Option<u32>) -> Result<u32, SizeError> {
+    let storage = storage.unwrap_or(STORAGE_GIB);
+    (30..=1000).contains(&storage).then_some(storage).ok_or(SizeError::InstanceStorage(storage))
+}
+
 impl Size {
     /// Returns a size on ECS Managed Instances from CPU units, memory in MiB and storage in GiB.
     ///
@@ -64,11 +76,24 @@ impl Size {
             let most = for_the_task(vcpus * GIB_PER_VCPU[GIB_PER_VCPU.len() - 1] * MIB_PER_GIB);
             return Err(SizeError::InstanceMemory { cpu, memory, most, vcpus });
         }
-        let storage = storage.unwrap_or(STORAGE_GIB);
-        if !(30..=1000).contains(&storage) {
-            return Err(SizeError::InstanceStorage(storage));
+        Ok(Self::stored(cpu, memory, storage_gib(storage)?, arch))
+    }
+
+    /// Returns a size on ECS Managed Instances with GPUs from CPU units, memory in MiB and storage in GiB.
+    ///
+    /// # Errors
+    ///
+    /// No instance with GPUs has as much, or the task would have next to nothing.
+    pub fn with_gpus(cpu: u32, memory: u32, storage: Option<u32>, arch: Arch) -> Result<Self, SizeError> {
+        let (least, most) = GPU_CPU;
+        if !(least..=most).contains(&cpu) {
+            return Err(SizeError::GpuCpu { cpu, least, most });
         }
-        Ok(Self::stored(cpu, memory, storage, arch))
+        let (least, most) = (LEAST_MEMORY, for_the_task(GPU_GIB * MIB_PER_GIB));
+        if !(least..=most).contains(&memory) {
+            return Err(SizeError::GpuMemory { memory, least, most });
+        }
+        Ok(Self::stored(cpu, memory, storage_gib(storage)?, arch))
     }
 }
 
@@ -124,5 +149,30 @@ mod tests {
             "ephemeral_storage_gib 20 is not offered on managed instances: 30 to 1000 is expected, or nothing for 80"
         );
         assert_eq!(told(2048, 4096, None).unwrap().ephemeral_storage_gib(), 80);
+    }
+
+    #[test]
+    fn a_task_with_gpus_reserves_what_the_largest_such_instance_has_at_most() {
+        let told = |cpu, memory, storage| {
+            Size::with_gpus(cpu, memory, storage, Arch::X64).map_err(|error| error.to_string())
+        };
+        for (cpu, memory) in [(1024, 512), (3000, 8192), (196_608, 1_835_008)] {
+            let size = told(cpu, memory, None).unwrap();
+            assert_eq!((size.cpu(), size.memory(), size.ephemeral_storage_gib()), (cpu, memory, 80));
+        }
+        for cpu in [0, 1023, 196_609] {
+            let mistake =
+                format!("cpu {cpu} is not offered on instances with GPUs: 1024 to 196608 is expected");
+            assert_eq!(told(cpu, 8192, None).unwrap_err(), mistake);
+        }
+        for memory in [511, 1_835_009] {
+            let mistake = format!(
+                "memory {memory} is not offered on instances with GPUs: 512 to 1835008 MiB is expected"
+            );
+            assert_eq!(told(4096, memory, None).unwrap_err(), mistake);
+        }
+        assert!(
+            told(4096, 8192, Some(29)).unwrap_err().starts_with("ephemeral_storage_gib 29 is not offered")
+        );
     }
 }
