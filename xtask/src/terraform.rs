@@ -104,12 +104,21 @@ fn read_parameters(root: &Path, python: &pypi::Packages) -> anyhow::Result<()> {
         .context("the control plane cannot read the parameters that Terraform writes")
 }
 
-/// Checks checkov's policies. Each skipped policy has a reason in the Terraform file.
+/// Checks checkov's policies. Each skipped policy has a reason in the Terraform file. A file that it cannot parse would be
+/// checked by none.
 fn scan(python: &pypi::Packages, source: &Path) -> anyhow::Result<()> {
     let mut checkov = python.program("checkov");
     checkov.args(["--framework", "terraform", "--skip-download", "--compact", "--quiet", "--directory"]);
     checkov.arg(source).env("BC_SKIP_MAPPING", "TRUE").env("LOG_LEVEL", "ERROR");
-    succeed(&mut checkov).context("checkov found violations that are not skipped with a reason")
+    let scanned = checkov.output().context("cannot start checkov")?;
+    let told = String::from_utf8_lossy(&scanned.stdout);
+    say(told.trim());
+    ensure!(scanned.status.success(), "checkov found violations that are not skipped with a reason");
+    ensure!(
+        !told.contains("Parsing errors"),
+        "checkov cannot parse a file: python-hcl2 names it and the line"
+    );
+    Ok(())
 }
 
 /// Terraform in one directory, with its data in another.
