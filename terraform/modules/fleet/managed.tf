@@ -40,7 +40,8 @@ locals {
     }
   ]...)
 
-  # The runner's container, with what a Docker engine of its own needs, and with all GPUs of its instance.
+  # The runner's container: with what a Docker engine needs if its class has `docker`, and with all GPUs of its instance if it
+  # has `gpu`.
   managed_containers = {
     for key, variant in local.managed_variants : key => merge(
       local.runners[variant.runner],
@@ -71,7 +72,7 @@ resource "aws_ecs_task_definition" "managed" {
   family                   = each.value.family
   requires_compatibilities = ["MANAGED_INSTANCES"]
   network_mode             = "awsvpc"
-  # What the task reserves of its instance: more than half.
+  # What the task reserves of its instance: more than half, or it also reserves all GPUs.
   cpu    = var.managed_classes[each.value.class].cpu
   memory = var.managed_classes[each.value.class].memory
 

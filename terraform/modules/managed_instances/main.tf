@@ -3,7 +3,7 @@
 #
 # One job for each instance, ever. AWS packs tasks and keeps instances by default. So an instance is as small as the task
 # allows, the task reserves more than half of its vCPUs, and an idle instance ends at once. A task with GPUs reserves all GPUs
-# of its instance, which may be larger than the task: no other task of its class has room there either. What AWS does not promise, the
+# of its instance instead, which may be larger than the task. What AWS does not promise, the
 # control plane holds: a task on an instance that had another one gets no configuration (ADR 35).
 #
 # Assume that a job is root of its instance. It reaches the credentials of the instance's role (iam.tf). The launch template
@@ -96,7 +96,11 @@ resource "aws_ecs_capacity_provider" "class" {
         accelerator_manufacturers = local.gpus > 0 ? ["nvidia"] : null
         allowed_instance_types    = local.instance_types
         cpu_manufacturers         = local.manufacturers[var.class.arch]
-        instance_generations      = local.instance_types == null ? ["current"] : null
+        instance_generations      = local.instance_types == null ? ["current"] : ["current", "previous"]
+        # AWS leaves out types that cost much more than the cheapest that fits. Types that are named are all meant: so large a
+        # number turns that off.
+        on_demand_max_price_percentage_over_lowest_price = local.instance_types == null ? null : 999999
+        spot_max_price_percentage_over_lowest_price      = local.instance_types == null ? null : 999999
         # A job that uses its CPU for long would be slowed down, or cost more.
         burstable_performance = "excluded"
         bare_metal            = "excluded"

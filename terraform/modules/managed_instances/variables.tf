@@ -48,7 +48,7 @@ variable "class" {
 
   validation {
     condition     = var.class.gpu == null || contains([1, 2, 4, 8], try(var.class.gpu.count, 1))
-    error_message = "runner_class_sizes: class `${var.class.name}` has gpu.count ${try(var.class.gpu.count, "null")}: 1, 2, 4 or 8 is expected, as instance types have."
+    error_message = "runner_class_sizes: class `${var.class.name}` has gpu.count ${try(var.class.gpu.count, "null")}: 1, 2, 4 or 8 is expected: instance types have no other number."
   }
 
   validation {

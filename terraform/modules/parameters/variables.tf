@@ -150,13 +150,13 @@ variable "classes" {
   }
 
   validation {
-    condition     = alltrue([for class in values(var.classes) : coalesce(class.compute, "fargate") == "managed-instances" if class.gpu != null])
-    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has gpu, and its tasks run on Fargate" if class.gpu != null && coalesce(class.compute, "fargate") != "managed-instances"])}. compute = \"managed-instances\" is expected, since Fargate has no GPUs."
+    condition     = alltrue([for class in values(var.classes) : coalesce(class.compute, "fargate") != "fargate" if class.gpu != null])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has gpu, and its tasks run on Fargate" if class.gpu != null && coalesce(class.compute, "fargate") == "fargate"])}. compute = \"managed-instances\" is expected, since Fargate has no GPUs."
   }
 
   validation {
     condition     = alltrue([for class in values(var.classes) : contains([1, 2, 4, 8], class.gpu.count) if class.gpu != null])
-    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has gpu.count ${class.gpu.count}" if try(!contains([1, 2, 4, 8], class.gpu.count), false)])}. 1, 2, 4 or 8 is expected, as instance types have."
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has gpu.count ${class.gpu.count}" if try(!contains([1, 2, 4, 8], class.gpu.count), false)])}. 1, 2, 4 or 8 is expected: instance types have no other number."
   }
 
   validation {
@@ -175,8 +175,8 @@ variable "classes" {
   }
 
   validation {
-    condition     = alltrue([for class in values(var.classes) : class.memory >= 512 && class.memory <= 1835008 && floor(class.memory) == class.memory if class.gpu != null && coalesce(class.compute, "fargate") == "managed-instances"])
-    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has memory ${class.memory} and gpu" if class.gpu != null && coalesce(class.compute, "fargate") == "managed-instances" && !(class.memory >= 512 && class.memory <= 1835008 && floor(class.memory) == class.memory)])}. A whole number from 512 to 1835008 (MiB) is expected, which is seven eighths of what the largest instance with GPUs has."
+    condition     = alltrue([for class in values(var.classes) : class.memory >= 512 && class.memory <= 3670016 && floor(class.memory) == class.memory if class.gpu != null && coalesce(class.compute, "fargate") == "managed-instances"])
+    error_message = "runner_class_sizes: ${join("; ", [for name, class in var.classes : "class `${name}` has memory ${class.memory} and gpu" if class.gpu != null && coalesce(class.compute, "fargate") == "managed-instances" && !(class.memory >= 512 && class.memory <= 3670016 && floor(class.memory) == class.memory)])}. A whole number from 512 to 3670016 (MiB) is expected, which is seven eighths of what the largest instance with GPUs has."
   }
 
   validation {

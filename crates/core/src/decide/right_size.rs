@@ -126,8 +126,8 @@ pub fn run_usd(run: &Run, class: &Class) -> f64 {
     fargate_usd(class.size, market, from, to)
 }
 
-/// Whether a job can move from one class to the other as it is: the same compute, architecture, image, engine and services, no
-/// more interruptions, no less time, no ECS Exec that it does not have now, and all of these repositories are allowed.
+/// Whether a job can move from one class to the other as it is: the same compute, GPUs, architecture, image, engine and services,
+/// no more interruptions, no less time, no ECS Exec that it does not have now, and all of these repositories are allowed.
 ///
 /// `max_job_minutes` are the deployment's, which a class without its own has.
 #[must_use]
@@ -140,6 +140,7 @@ pub fn can_replace<'a>(
     let minutes = |class: &Class| class.max_job_minutes.unwrap_or(max_job_minutes);
     other.size.arch() == present.size.arch()
         && (other.compute, other.docker) == (present.compute, present.docker)
+        && other.gpu == present.gpu
         && other.image == present.image
         && other.services == present.services
         && (other.capacity == present.capacity || other.capacity == Capacity::OnDemand)
@@ -264,7 +265,11 @@ mod tests {
             &serde_json::from_str(
                 r#"{"small": {"cpu": 512, "memory": 1024}, "more": {"cpu": 512, "memory": 2048, "repositories": ["acme/other"]},
                     "arm": {"cpu": 512, "memory": 2048, "arch": "arm64"}, "image": {"cpu": 512, "memory": 2048, "image": "x"},
-                    "large": {"cpu": 1024, "memory": 4096}, "huge": {"cpu": 4096, "memory": 8192}}"#,
+                    "large": {"cpu": 1024, "memory": 4096}, "huge": {"cpu": 4096, "memory": 8192},
+                    "cuda": {"cpu": 4096, "memory": 8192, "compute": "managed-instances", "gpu": {"count": 1}},
+                    "cuda-large": {"cpu": 8192, "memory": 65536, "compute": "managed-instances", "gpu": {"count": 1}},
+                    "instance": {"cpu": 4096, "memory": 14336, "compute": "managed-instances"},
+                    "instance-large": {"cpu": 8192, "memory": 28672, "compute": "managed-instances"}}"#,
             )
             .unwrap(),
         );
@@ -280,6 +285,9 @@ mod tests {
         assert_eq!(next("small", 512, "acme/app").as_deref(), Some("small"), "enlarged since");
         assert_eq!(next("small", 4096, "acme/app").as_deref(), Some("huge"), "made smaller since");
         assert_eq!(next("huge", 8192, "acme/app"), None);
+        assert_eq!(next("cuda", 8192, "acme/app").as_deref(), Some("cuda-large"), "it needs its GPU");
+        assert_eq!(next("instance", 14_336, "acme/app").as_deref(), Some("instance-large"));
+        assert_eq!(next("instance-large", 28_672, "acme/app"), None, "GPUs cost more than memory");
     }
 
     #[test]

@@ -174,8 +174,8 @@ run "instance_types_with_gpus_can_be_named" {
   variables { class = { name = "cuda", cpu = 1024, memory = 14337, arch = "x64", capacity = "on-demand", gpu = { count = 1, instance_types = ["g6.*", "p3.2xlarge"] } } }
 
   assert {
-    condition     = jsonencode([for it in aws_ecs_capacity_provider.class["on-demand"].managed_instances_provider[0].instance_launch_template[0].instance_requirements : [it.allowed_instance_types, it.instance_generations, it.memory_mib[0].min]]) == "[[[\"g6.*\",\"p3.2xlarge\"],null,16386]]"
-    error_message = "these types, of whatever generation"
+    condition     = jsonencode([for it in aws_ecs_capacity_provider.class["on-demand"].managed_instances_provider[0].instance_launch_template[0].instance_requirements : [it.allowed_instance_types, it.instance_generations, it.memory_mib[0].min, it.on_demand_max_price_percentage_over_lowest_price, it.spot_max_price_percentage_over_lowest_price]]) == "[[[\"g6.*\",\"p3.2xlarge\"],[\"current\",\"previous\"],16386,999999,999999]]"
+    error_message = "these types, of whatever generation and price"
   }
 }
 

@@ -98,7 +98,7 @@ run "gpus_are_written_where_they_are_set" {
   command = plan
   variables {
     classes = {
-      any   = { cpu = 196608, memory = 1835008, compute = "managed-instances", gpu = { count = 8 } }
+      any   = { cpu = 196608, memory = 3670016, compute = "managed-instances", gpu = { count = 8 } }
       cuda  = { cpu = 3000, memory = 512, compute = "managed-instances", docker = true, gpu = { count = 1, instance_types = ["g6.*", "g5-x.2xlarge"] } }
       small = { cpu = 512, memory = 1024 }
     }
@@ -156,7 +156,7 @@ run "less_than_a_vcpu_with_gpus_is_refused" {
 run "more_memory_than_an_instance_with_gpus_has_is_refused" {
   command = plan
   variables {
-    classes = { cuda = { cpu = 4096, memory = 1835009, compute = "managed-instances", gpu = { count = 1 } } }
+    classes = { cuda = { cpu = 4096, memory = 3670017, compute = "managed-instances", gpu = { count = 1 } } }
     facts   = merge(var.facts, { assign_public_ip = false })
   }
   expect_failures = [var.classes]

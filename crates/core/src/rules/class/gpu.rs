@@ -2,13 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How many GPUs EC2's current instance types with NVIDIA GPUs have (AWS Batch, "Run GPU jobs", which lists them; read
-/// 2026-12).
+/// How many NVIDIA GPUs EC2's instance types have, `p2.16xlarge` aside (AWS Batch, "Run GPU jobs", read 2026-12).
 const COUNTS: [u32; 4] = [1, 2, 4, 8];
-/// Of a name or pattern (EC2, `InstanceRequirementsRequest`).
+/// Maximum length of a name or pattern (ECS, `InstanceRequirementsRequest`).
 const INSTANCE_TYPE_LEN: usize = 30;
-/// Of names and patterns: so many of the longest, in each of the classes, leave room for the rest in the catalogue's
-/// parameter.
+/// Maximum number of entries. The catalogue's parameter has 8 KiB for all classes.
 const INSTANCE_TYPES: usize = 10;
 
 /// The NVIDIA GPUs of a class. A task reserves all GPUs of its instance, so that no second task has room there.
@@ -17,7 +15,7 @@ const INSTANCE_TYPES: usize = 10;
 pub struct Gpu {
     /// How many an instance has: 1, 2, 4 or 8.
     pub count: u32,
-    /// Names of EC2 instance types, or patterns such as `g6.*`; empty for any type with so many GPUs.
+    /// Names of EC2 instance types, or patterns such as `g6.*`; empty for any type with that many GPUs.
     #[serde(default)]
     pub instance_types: Vec<String>,
 }
@@ -25,7 +23,7 @@ pub struct Gpu {
 /// A mistake in `gpu`.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum GpuError {
-    #[error("gpu.count is {0}: 1, 2, 4 or 8 is expected, as instance types have")]
+    #[error("gpu.count is {0}: 1, 2, 4 or 8 is expected: instance types have no other number")]
     Count(u32),
     #[error(
         "gpu.instance_types has `{0}`: up to {INSTANCE_TYPE_LEN} of a-z, 0-9, `.`, `-` and `*` are expected, such as `g6.xlarge` or `g6.*`"
@@ -80,7 +78,10 @@ mod tests {
     fn instances_have_1_2_4_or_8_gpus() {
         let right: Vec<u32> = (0..=64).filter(|count| told(*count, &[]).is_empty()).collect();
         assert_eq!(right, [1, 2, 4, 8]);
-        assert_eq!(told(3, &[]), ["gpu.count is 3: 1, 2, 4 or 8 is expected, as instance types have"]);
+        assert_eq!(
+            told(3, &[]),
+            ["gpu.count is 3: 1, 2, 4 or 8 is expected: instance types have no other number"]
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The task sizes that AWS offers: those of Fargate's table, and those that fill more than half of an EC2 instance.
+//! The task sizes that AWS offers: those of Fargate's table, those that fill more than half of an EC2 instance, and those of
+//! tasks with GPUs.
 
 mod instance;
 

@@ -202,7 +202,7 @@ fn a_class_has_gpus_on_managed_instances_alone() {
         [
             "class `none`: gpu is set, and its tasks run on Fargate, which has no GPUs: set compute to `managed-instances`",
             "class `three`: cpu 1000 is not offered on instances with GPUs: 1024 to 196608 is expected",
-            "class `three`: gpu.count is 3: 1, 2, 4 or 8 is expected, as instance types have",
+            "class `three`: gpu.count is 3: 1, 2, 4 or 8 is expected: instance types have no other number",
             "class `three`: gpu.instance_types has `G6`: up to 30 of a-z, 0-9, `.`, `-` and `*` are expected, such as \
              `g6.xlarge` or `g6.*`",
             "class `warm`: it has compute `managed-instances` and warm: one of them alone is expected, since a warm task \

@@ -123,8 +123,8 @@ impl<'a> Launcher<'a> {
     }
 }
 
-/// Sorts classes by what a runner that only fails a job would cost. An instance of its own is too much for it, if there is
-/// a class on Fargate, and one with GPUs most of all.
+/// Sorts classes by what a runner that only fails a job would cost. An instance costs more than any task on Fargate, and one
+/// with GPUs costs most.
 fn smallest_first(classes: &mut [&Class]) {
     classes.sort_unstable_by_key(|class| {
         (class.is_managed(), class.gpu.is_some(), class.size.cpu(), class.size.memory(), &class.name)
@@ -137,7 +137,7 @@ mod tests {
     use crate::rules::class::Catalogue;
 
     #[test]
-    fn an_instance_of_its_own_is_the_last_choice_and_one_with_gpus_most_of_all() {
+    fn an_instance_comes_after_all_of_fargate_and_one_with_gpus_last() {
         let classes = r#"{"cuda": {"cpu": 1024, "memory": 2048, "compute": "managed-instances", "gpu": {"count": 1}},
                           "docker": {"cpu": 2048, "memory": 4096, "compute": "managed-instances", "docker": true},
                           "large": {"cpu": 4096, "memory": 8192}, "small": {"cpu": 512, "memory": 1024},

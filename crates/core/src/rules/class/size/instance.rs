@@ -4,8 +4,8 @@
 //! reserves more than half of its vCPUs: no second task of the class has room. `terraform/modules/managed_instances` asks
 //! for exactly this instance, and `terraform/modules/parameters/variables.tf` refuses the same sizes.
 //!
-//! A task with GPUs reserves all of its instance's. So its instance may be larger than the task, and AWS chooses among the
-//! types with so many GPUs.
+//! A task with GPUs reserves all GPUs of its instance. So its instance may be larger than the task, and AWS chooses among the
+//! types with that many GPUs.
 
 use super::{Arch, Size, SizeError};
 
@@ -21,8 +21,8 @@ const EIGHTHS_FOR_THE_TASK: u32 = 7;
 const LEAST_MEMORY: u32 = 512;
 /// CPU units of a task with GPUs: one vCPU to what the largest instance with GPUs has, which is also ECS's limit for a task.
 const GPU_CPU: (u32, u32) = (UNITS_PER_VCPU, 192 * UNITS_PER_VCPU);
-/// GiB of memory of that instance, `p5.48xlarge` (EC2, "P5 instances").
-const GPU_GIB: u32 = 2048;
+/// GiB of memory of that instance, `p6-b300.48xlarge`.
+const GPU_GIB: u32 = 4096;
 /// AWS's own default for the volume of tasks.
 const STORAGE_GIB: u32 = 80;
 
@@ -83,7 +83,7 @@ impl Size {
     ///
     /// # Errors
     ///
-    /// No instance with GPUs has as much, or the task would have next to nothing.
+    /// The size is outside what instances with GPUs offer.
     pub fn with_gpus(cpu: u32, memory: u32, storage: Option<u32>, arch: Arch) -> Result<Self, SizeError> {
         let (least, most) = GPU_CPU;
         if !(least..=most).contains(&cpu) {
@@ -156,7 +156,7 @@ mod tests {
         let told = |cpu, memory, storage| {
             Size::with_gpus(cpu, memory, storage, Arch::X64).map_err(|error| error.to_string())
         };
-        for (cpu, memory) in [(1024, 512), (3000, 8192), (196_608, 1_835_008)] {
+        for (cpu, memory) in [(1024, 512), (3000, 8192), (196_608, 3_670_016)] {
             let size = told(cpu, memory, None).unwrap();
             assert_eq!((size.cpu(), size.memory(), size.ephemeral_storage_gib()), (cpu, memory, 80));
         }
@@ -165,9 +165,9 @@ mod tests {
                 format!("cpu {cpu} is not offered on instances with GPUs: 1024 to 196608 is expected");
             assert_eq!(told(cpu, 8192, None).unwrap_err(), mistake);
         }
-        for memory in [511, 1_835_009] {
+        for memory in [511, 3_670_017] {
             let mistake = format!(
-                "memory {memory} is not offered on instances with GPUs: 512 to 1835008 MiB is expected"
+                "memory {memory} is not offered on instances with GPUs: 512 to 3670016 MiB is expected"
             );
             assert_eq!(told(4096, memory, None).unwrap_err(), mistake);
         }
