@@ -40,6 +40,11 @@ pub fn learn(open: &Open, now: Timestamp) -> Vec<Change> {
     changes
 }
 
+/// Whether a hold has not been probed for long although it might.
+fn is_forgotten(hold: &Hold, now: Timestamp) -> bool {
+    now.duration_since(hold.not_before) > FORGET
+}
+
 /// Learns after the clock was set back: first that these holds have moved.
 fn learn_with(moved: Vec<Hold>, open: &Open, now: Timestamp) -> Vec<Change> {
     let mut open = open.clone();
@@ -72,8 +77,11 @@ fn learn_from_runners(open: &Open, now: Timestamp) -> Vec<Change> {
     // A success at the same instant comes first, so that the fault prevails.
     lessons.sort_by_key(|lesson| (lesson.at, matches!(lesson.outcome, Outcome::Failed { .. })));
     let mut learnt = Learnt { open, changed: BTreeMap::new() };
-    for hold in open.holds.values().filter(|hold| now.duration_since(hold.not_before) > FORGET) {
-        learnt.changed.insert(hold.held.clone(), None);
+    for hold in open.holds.values().filter(|hold| is_forgotten(hold, now)) {
+        // Those of warm tasks are written with what these show.
+        if !matches!(hold.held, Held::Warm(_)) {
+            learnt.changed.insert(hold.held.clone(), None);
+        }
     }
     let mut taken = Vec::new();
     for lesson in &lessons {

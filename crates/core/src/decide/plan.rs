@@ -281,6 +281,13 @@ impl Plan {
         }
     }
 
+    /// Ends a runner, whatever else is planned of it: each record is written once.
+    fn retire(&mut self, retirement: Retirement) {
+        self.retirements.retain(|other| other.runner != retirement.runner);
+        self.marks.retain(|mark| mark.runner != retirement.runner);
+        self.retirements.push(retirement);
+    }
+
     fn wake_at(&mut self, at: Timestamp) {
         self.next_at = Some(self.next_at.map_or(at, |next| next.min(at)));
     }

@@ -117,6 +117,18 @@ impl fmt::Display for TaskName {
     }
 }
 
+impl From<&RunnerName> for TaskName {
+    fn from(name: &RunnerName) -> Self {
+        Self::Runner(name.clone())
+    }
+}
+
+impl From<&WarmName> for TaskName {
+    fn from(name: &WarmName) -> Self {
+        Self::Warm(name.clone())
+    }
+}
+
 impl From<RunnerName> for TaskName {
     fn from(name: RunnerName) -> Self {
         Self::Runner(name)

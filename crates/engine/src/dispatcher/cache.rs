@@ -13,7 +13,7 @@ use ecsrunner_core::decide::plan::Question;
 use ecsrunner_core::decide::plan::choose::{Choices, NoPlacement, Underway, Wanted};
 use ecsrunner_core::decide::plan::unservable::Unservable;
 use ecsrunner_core::decide::rerun::on_demand_jobs;
-use ecsrunner_core::id::{Account, JobId, Repository, RunId, RunnerName, SubnetId, WarmName};
+use ecsrunner_core::id::{Account, JobId, Repository, RunId, RunnerName, SubnetId, TaskName, WarmName};
 use ecsrunner_core::records::change::Change;
 use ecsrunner_core::records::hold::{Held, Hold, rests_until};
 use ecsrunner_core::records::job::Job;
@@ -86,7 +86,7 @@ struct Known {
     /// Holds that effects have written or ended lately, for reads that began before.
     recent: HashMap<Held, Recent>,
     /// Attempts for which this lease certainly has not called RunTask, and no earlier one has.
-    unasked: HashSet<(RunnerName, u32)>,
+    unasked: HashSet<(TaskName, u32)>,
     /// Slots that runners have taken and not used yet.
     slots: HashSet<(RunnerName, Bucket)>,
     /// Scopes and accounts that rest, and that a call is trying.
@@ -291,18 +291,18 @@ impl Cache {
     }
 
     /// Notes that this attempt is this lease's own and that RunTask has not been called for it.
-    pub(crate) fn add_unasked(&self, runner: &RunnerName, attempt: u32) {
-        self.lock().unasked.insert((runner.clone(), attempt));
+    pub(crate) fn add_unasked(&self, task: impl Into<TaskName>, attempt: u32) {
+        self.lock().unasked.insert((task.into(), attempt));
     }
 
     /// Notes that RunTask is called for this attempt.
-    pub(crate) fn ask(&self, runner: &RunnerName, attempt: u32) {
-        self.lock().unasked.remove(&(runner.clone(), attempt));
+    pub(crate) fn ask(&self, task: impl Into<TaskName>, attempt: u32) {
+        self.lock().unasked.remove(&(task.into(), attempt));
     }
 
     /// Whether RunTask was certainly not called for this attempt.
-    pub(crate) fn is_unasked(&self, runner: &RunnerName, attempt: u32) -> bool {
-        self.lock().unasked.contains(&(runner.clone(), attempt))
+    pub(crate) fn is_unasked(&self, task: impl Into<TaskName>, attempt: u32) -> bool {
+        self.lock().unasked.contains(&(task.into(), attempt))
     }
 
     /// Notes that AWS has accepted a task.

@@ -56,7 +56,17 @@ impl<W: World> Engine<W> {
             info!(name = %retired.name, reason = retired.kind.as_str(), "retiring warm task");
             changes.push(Change::Warm(ended));
         }
-        self.commit_each(epoch, &changes, open).await
+        let all = self.commit_each(epoch, &changes, open).await?;
+        // One that was not written is not found.
+        for change in &changes {
+            if let Change::Warm(warm) = change
+                && warm.state == WarmState::Reserved
+                && open.warm.contains_key(warm.name())
+            {
+                self.cache.add_unasked(warm.name(), ATTEMPT);
+            }
+        }
+        Ok(all)
     }
 
     /// Starts the due effects of warm tasks.
@@ -214,6 +224,8 @@ impl<W: World> Engine<W> {
         let (task, asked_at) = (warm.facts.task(), self.ports.clock.now());
         let token = ClientToken::new(&task.name, ATTEMPT);
         let order = TaskOrder { task: &task, placement: &warm.placement, token };
+        let is_first_request = self.cache.is_unasked(warm.name(), ATTEMPT);
+        self.cache.ask(warm.name(), ATTEMPT);
         let answer = self.run(&order).await;
         let now = self.ports.clock.now();
         let ended = |kind, fault, words: String| {
@@ -233,7 +245,7 @@ impl<W: World> Engine<W> {
             }
             // An earlier request may have started a task, which would have appeared by the last try.
             Err(error @ ComputeError::Unsendable { .. })
-                if warm.retry.is_some() && failures(warm) < SPENT_TRIES =>
+                if !is_first_request && failures(warm) < SPENT_TRIES =>
             {
                 Err(error.into())
             }

@@ -117,3 +117,29 @@ fn a_warm_task_that_started_without_an_answer_is_used() {
         assert!(outside.ledger.violations.is_empty(), "{:?}", outside.ledger.violations);
     });
 }
+
+#[test]
+fn a_warm_task_that_started_without_an_answer_is_not_forgotten_if_its_class_changes() {
+    run(async {
+        let mut simulation = after_a_lost_answer(one_warm(), true, 3);
+        let is_asked = |simulation: &Simulation| {
+            let outside = simulation.shared().lock();
+            outside.tables.open.warm.values().any(|warm| warm.retry.is_some())
+        };
+        for _ in 0..900 {
+            if !is_asked(&simulation) {
+                simulation.pass(Duration::from_secs(1)).await;
+            }
+        }
+        assert!(is_asked(&simulation), "the answer to the first request is lost");
+        let mut larger = one_warm().classes;
+        larger["small"]["memory"] = json!(2048);
+        simulation.shared().lock().set_classes(larger);
+        simulation.pass(Duration::from_secs(15 * 60)).await;
+        let outside = simulation.shared().lock();
+        let first = outside.ecs.tasks().find(|task| task.memory == 1024).unwrap();
+        let told = first.stopped_reason.unwrap_or_default();
+        assert!(told.contains("its class or its image had changed"), "it was forgotten: {told}");
+        assert!(outside.ledger.violations.is_empty(), "{:?}", outside.ledger.violations);
+    });
+}

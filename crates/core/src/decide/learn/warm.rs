@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::is_forgotten;
 use crate::clock::last_done;
 use crate::id::ClassName;
 use crate::records::change::Change;
@@ -16,6 +17,11 @@ const STAYS: SignedDuration = SignedDuration::from_mins(6);
 /// Returns the changes of holds that follow from the open warm tasks, and the records from which was learnt.
 pub(super) fn learn(open: &Open, now: Timestamp) -> Vec<Change> {
     let mut changed: BTreeMap<&ClassName, Option<Hold>> = BTreeMap::new();
+    for hold in open.holds.values().filter(|hold| is_forgotten(hold, now)) {
+        if let Held::Warm(class) = &hold.held {
+            changed.insert(class, None);
+        }
+    }
     let mut taken = Vec::new();
     for (at, warm) in failures(open, now) {
         let WarmState::Ending(ending @ WarmEnding { fault: Some(fault), .. }) = &warm.state else { continue };

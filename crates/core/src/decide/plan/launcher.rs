@@ -189,8 +189,11 @@ impl<'a> Launcher<'a> {
                 job.assignment().and_then(|assignment| self.rules.catalogue.get(&assignment.class))
         {
             let capacity = rerun::capacity(self.open, &job.facts, class.capacity);
-            let (class, arch) = (class.name.clone(), class.size.arch());
-            self.starved.push(Starved { want, class, arch, capacity });
+            // A warm task is on Fargate, whose capacity is no class's of instances.
+            if want != Want::Capacity || !class.is_managed() {
+                let (class, arch) = (class.name.clone(), class.size.arch());
+                self.starved.push(Starved { want, class, arch, capacity });
+            }
         }
         match &refusal.cause {
             Cause::NoClass => plan.judge_again(job, self.rules, self.now),

@@ -48,9 +48,6 @@ pub(super) fn retire_overdue(open: &Open, rules: Rules<'_>, now: Timestamp, plan
             plan.wake_at(overdue);
             continue;
         }
-        // Each record is written once, and this retirement takes precedence.
-        plan.retirements.retain(|retirement| retirement.runner != *runner.name());
-        plan.marks.retain(|mark| mark.runner != *runner.name());
-        plan.retirements.push(Retirement { runner: runner.name().clone(), kind, reason, fault });
+        plan.retire(Retirement { runner: runner.name().clone(), kind, reason, fault });
     }
 }

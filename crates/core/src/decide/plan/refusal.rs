@@ -44,8 +44,10 @@ pub(super) enum HeldBy {
     Class(ClassName),
     /// Every placement, of a class that does not start there.
     ClassInPlacements(ClassName),
-    /// Every placement, for want of capacity.
+    /// Every placement, for want of Fargate's capacity.
     Capacity(Arch),
+    /// Every placement, for want of the instances of a class.
+    Instances(ClassName),
 }
 
 /// A job that is held back.

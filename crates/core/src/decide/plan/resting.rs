@@ -74,7 +74,7 @@ pub(super) fn make_room(launcher: &Launcher<'_>, plan: &mut Plan) {
         } else if let Some(place) = waiting.iter().rposition(|runner| makes_room(&runner.facts.class)) {
             let runner = waiting.remove(place);
             let Some(hold) = waits_for(runner, open, means) else { continue };
-            plan.retirements.push(Retirement {
+            plan.retire(Retirement {
                 runner: runner.name().clone(),
                 kind: EndingKind::Surplus,
                 reason: reason(hold),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::records::job::Assignment;
+use crate::rules::class::Catalogue;
 use crate::rules::class::size::Arch;
 
 /// A job of class `large` in a repository, queued and confirmed for a failure at these times.
@@ -123,6 +124,35 @@ fn jobs_of_more_than_three_repositories_that_one_hold_holds_back_are_left() {
     assert_eq!(failed_while(&class, &many, 360), (5, 0), "many jobs of one repository are no incident");
     let short = no_capacity(0);
     assert_eq!(failed_while(&short, &["acme/a", "acme/b", "acme/c", "acme/d"], 23 * 60), (0, 4));
+}
+
+#[test]
+fn jobs_that_wait_for_instances_and_for_fargate_do_not_count_together() {
+    let classes = r#"{"small": {"cpu": 512, "memory": 1024}, "large": {"cpu": 4096, "memory": 8192, "arch": "arm64"},
+        "cuda": {"cpu": 4096, "memory": 8192, "arch": "arm64", "compute": "managed-instances", "gpu": {"count": 1}}}"#;
+    let (catalogue, errors) = Catalogue::read(&serde_json::from_str(classes).unwrap());
+    assert_eq!(errors, []);
+    let cuda = ClassName::parse("cuda").unwrap();
+    let instances = Placement { managed: Some(cuda.clone()), ..no_network() };
+    let no_instances = since(0, Held::placement(instances, Arch::Arm64), Fault::NoCapacity);
+    let failed = |on_fargate: usize, on_instances: usize| {
+        let repositories = ["acme/a", "acme/b", "acme/c", "acme/d", "acme/e", "acme/f"].iter().zip(1..);
+        let jobs = repositories.take(on_fargate + on_instances).map(|(repository, id)| {
+            let job = of_large(id, repository, 0, 23 * 60);
+            let JobState::Queued { assignment, wait } = job.state.clone() else { panic!("it is queued") };
+            let class = if id as usize > on_fargate { cuda.clone() } else { assignment.class.clone() };
+            job.with_state(JobState::Queued { assignment: Assignment { class, ..assignment }, wait })
+        });
+        let mut open = Open::of(jobs, []);
+        open.add_hold(no_capacity(0));
+        open.add_hold(no_instances.clone());
+        let rules = Rules { settings: &settings(), catalogue: &catalogue };
+        let plan = plan(&open, rules, Means::default(), at(23 * 60));
+        (plan.launches.iter().filter(|launch| launch.order.fails()).count(), plan.left.len())
+    };
+    assert_eq!(failed(3, 3), (6, 0));
+    assert_eq!(failed(4, 1), (1, 4));
+    assert_eq!(failed(1, 4), (1, 4));
 }
 
 #[test]

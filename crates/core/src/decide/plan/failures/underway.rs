@@ -68,7 +68,7 @@ pub(in crate::decide::plan) fn underway(
             (runner.stage() == RunnerStage::Booted, Reverse(runner.timeline.began()), runner.name())
         });
         for runner in spare.iter().take(count.saturating_sub(needed)) {
-            plan.retirements.push(Retirement {
+            plan.retire(Retirement {
                 runner: runner.name().clone(),
                 kind: EndingKind::Surplus,
                 reason: Reason::with(Code::Surplus, format_args!("{count}, demand {needed}")),

@@ -121,6 +121,7 @@ impl<'a> Launcher<'a> {
         chosen.map_err(|none| {
             plan.wake_at(none.not_before.unwrap_or(self.now + TRIED));
             let by = match none.reason.code() {
+                Code::NoCapacity if class.is_managed() => HeldBy::Instances(class.name.clone()),
                 Code::NoCapacity => HeldBy::Capacity(class.size.arch()),
                 _ => HeldBy::ClassInPlacements(class.name.clone()),
             };

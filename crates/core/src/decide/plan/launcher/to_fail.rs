@@ -97,7 +97,7 @@ impl<'a> Launcher<'a> {
         };
         let catalogue = self.rules.catalogue;
         let mut classes: Vec<&Class> = catalogue.iter().filter(|class| !is_held(class)).collect();
-        smallest_first(&mut classes);
+        cheapest(&mut classes);
         classes
     }
 
@@ -123,11 +123,14 @@ impl<'a> Launcher<'a> {
     }
 }
 
-/// Sorts classes by what a runner that only fails a job would cost. An instance costs more than any task on Fargate, and one
-/// with GPUs costs most.
-fn smallest_first(classes: &mut [&Class]) {
+/// Keeps the classes on Fargate, if there is one: an instance costs too much for a runner that only fails a job, which can
+/// rather wait for a slot. Sorts them by their size, those with GPUs last.
+fn cheapest(classes: &mut Vec<&Class>) {
+    if classes.iter().any(|class| !class.is_managed()) {
+        classes.retain(|class| !class.is_managed());
+    }
     classes.sort_unstable_by_key(|class| {
-        (class.is_managed(), class.gpu.is_some(), class.size.cpu(), class.size.memory(), &class.name)
+        (class.gpu.is_some(), class.size.cpu(), class.size.memory(), &class.name)
     });
 }
 
@@ -136,17 +139,21 @@ mod tests {
     use super::*;
     use crate::rules::class::Catalogue;
 
-    #[test]
-    fn an_instance_comes_after_all_of_fargate_and_one_with_gpus_last() {
-        let classes = r#"{"cuda": {"cpu": 1024, "memory": 2048, "compute": "managed-instances", "gpu": {"count": 1}},
-                          "docker": {"cpu": 2048, "memory": 4096, "compute": "managed-instances", "docker": true},
-                          "large": {"cpu": 4096, "memory": 8192}, "small": {"cpu": 512, "memory": 1024},
-                          "smallest": {"cpu": 256, "memory": 2048}, "tiny": {"cpu": 256, "memory": 512}}"#;
+    fn of(classes: &str) -> String {
         let (catalogue, errors) = Catalogue::read(&serde_json::from_str(classes).unwrap());
         assert_eq!(errors, []);
         let mut classes: Vec<&Class> = catalogue.iter().collect();
-        smallest_first(&mut classes);
-        let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
-        assert_eq!(names, ["tiny", "smallest", "small", "large", "docker", "cuda"]);
+        cheapest(&mut classes);
+        classes.iter().map(|class| class.name.as_str()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_smallest_class_on_fargate_comes_first_and_an_instance_is_for_catalogues_without_fargate() {
+        let instances = r#""cuda": {"cpu": 1024, "memory": 2048, "compute": "managed-instances", "gpu": {"count": 1}},
+                           "docker": {"cpu": 2048, "memory": 4096, "compute": "managed-instances", "docker": true}"#;
+        assert_eq!(of(&format!("{{{instances}}}")), "docker cuda");
+        let fargate = r#""large": {"cpu": 4096, "memory": 8192}, "small": {"cpu": 512, "memory": 1024},
+                         "smallest": {"cpu": 256, "memory": 2048}, "tiny": {"cpu": 256, "memory": 512}"#;
+        assert_eq!(of(&format!("{{{instances}, {fargate}}}")), "tiny smallest small large");
     }
 }

@@ -148,3 +148,34 @@ fn where_containers_do_not_start_a_task_that_is_starting_is_not_used() {
     day.tell(1, TaskChange::Running, 1, 21);
     assert_eq!(day.plan(22), "7 takes over 1", "it has started all the same");
 }
+
+#[test]
+fn a_hold_that_was_forgotten_over_a_weekend_is_written_once_with_what_warm_tasks_show() {
+    for has_failed in [true, false] {
+        let mut day = Day::new(r#"{"count": 1}"#);
+        day.plan(0);
+        day.start(1, 1);
+        let failed = || StopCause::FailedToStart("CannotPullContainerError: no such image".into());
+        day.stop(1, failed(), 10);
+        day.plan(11);
+        day.forget(1, 12);
+        day.plan(100);
+        day.boot(2, 110);
+        if has_failed {
+            day.stop(2, failed(), 120);
+        }
+        let held = day.open.holds.keys().next().cloned().unwrap();
+        let changes = learn(&day.open, at(3 * 24 * HOUR));
+        let of_hold = changes.iter().filter(|change| match change {
+            Change::Hold(hold) => hold.held == held,
+            Change::Released(released) => *released == held,
+            _ => false,
+        });
+        let of_hold: Vec<_> = of_hold.collect();
+        assert_eq!(of_hold.len(), 1, "{of_hold:?}");
+        match of_hold[0] {
+            Change::Hold(hold) => assert!(has_failed && hold.failures == 1, "it began anew: {hold:?}"),
+            _ => assert!(!has_failed),
+        }
+    }
+}
