@@ -174,7 +174,7 @@ fn a_hold_that_was_forgotten_over_a_weekend_is_written_once_with_what_warm_tasks
         let of_hold: Vec<_> = of_hold.collect();
         assert_eq!(of_hold.len(), 1, "{of_hold:?}");
         match of_hold[0] {
-            Change::Hold(hold) => assert!(has_failed && hold.failures == 1, "it began anew: {hold:?}"),
+            Change::Hold(hold) => assert!(has_failed && hold.failures == 1, "it began again: {hold:?}"),
             _ => assert!(!has_failed),
         }
     }
