@@ -1,7 +1,7 @@
 //! Rules of the machine's firewall that belong to one task.
 //!
-//! Each has a comment with the task's device and digits of its owner. So no file says what a task has, and rules are found
-//! also once their device is gone.
+//! Each has a comment with the task's device and digits of its owner, such as `ecsr0ac90000-0123456789abcdef`. So no file
+//! says what a task has, and rules are found also once their device is gone. A rule with any other comment is not ours.
 
 pub(crate) mod forwarding;
 
@@ -48,9 +48,7 @@ pub(crate) fn remove_some(device: &str, owner: &str, rules: &[Rule]) -> io::Resu
 /// Removes an owner's rules, whose devices have names with a prefix.
 pub(crate) fn remove_of(prefix: &str, owner: &str) -> io::Result<()> {
     let digits = digits(owner);
-    remove(|comment| {
-        comment.split_once('-').is_some_and(|(device, of)| device.starts_with(prefix) && of == digits)
-    })
+    remove(prefix, |_, of| of == digits)
 }
 
 /// Removes the rules of a device, which is to have others, and of all devices with a prefix that are gone: who was killed
@@ -58,10 +56,7 @@ pub(crate) fn remove_of(prefix: &str, owner: &str) -> io::Result<()> {
 pub(crate) fn remove_left(prefix: &str, device: &str) -> io::Result<()> {
     // What is not known keeps the rules: without them, a live task would have no network.
     let is_gone = |device: &str| tools::is_device(device).is_ok_and(|is_there| !is_there);
-    remove(|comment| {
-        let of = comment.split_once('-').map_or(comment, |(of, _)| of);
-        of.starts_with(prefix) && (of == device || is_gone(of))
-    })
+    remove(prefix, |of, _| of == device || is_gone(of))
 }
 
 fn comment(device: &str, owner: &str) -> String {
@@ -73,8 +68,18 @@ pub(crate) fn digits(owner: &str) -> String {
     format!("{:016x}", tools::hash(owner))
 }
 
-/// Removes the rules whose comment is meant. Others may remove them at the same time.
-fn remove(is_meant: impl Fn(&str) -> bool) -> io::Result<()> {
+/// Returns the device and the digits of the owner from a comment that [`comment`] has made for a device with this prefix.
+fn parts<'a>(prefix: &str, comment: &'a str) -> Option<(&'a str, &'a str)> {
+    let (device, of) = comment.split_once('-')?;
+    let are_digits = |text: &str, count: usize| {
+        text.len() == count && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    (are_digits(device.strip_prefix(prefix)?, 8) && are_digits(of, 16)).then_some((device, of))
+}
+
+/// Removes the rules that are meant, by their device and the digits of their owner. Others may remove them at the same time.
+fn remove(prefix: &str, is_meant: impl Fn(&str, &str) -> bool) -> io::Result<()> {
+    let is_meant = |comment: &str| parts(prefix, comment).is_some_and(|(device, of)| is_meant(device, of));
     all(TABLES.iter().map(|table| remove_from(table, &is_meant)))
 }
 
@@ -101,15 +106,25 @@ fn remove_from(table: &str, is_meant: &impl Fn(&str) -> bool) -> io::Result<()> 
 
 fn listed(table: &str, is_meant: impl Fn(&str) -> bool) -> io::Result<Vec<Vec<String>>> {
     let rules = iptables(table, &["-S"])?;
-    let words = rules
+    Ok(rules
         .lines()
-        .filter_map(|line| line.strip_prefix("-A "))
-        .map(|rule| rule.split(' ').map(|word| word.trim_matches('"').to_owned()).collect::<Vec<String>>());
-    Ok(words.filter(|words| comment_of(words).is_some_and(&is_meant)).collect())
+        .filter_map(own_rule)
+        .filter(|(_, comment)| is_meant(comment))
+        .map(|(words, _)| words)
+        .collect())
 }
 
-fn comment_of(words: &[String]) -> Option<&str> {
-    words.windows(2).find(|pair| pair[0] == "--comment").map(|pair| pair[1].as_str())
+/// Returns the words of a rule that may be ours, from a line of `iptables -S`, and its comment. The operator's chain has none
+/// of ours, and ours have no word in quotes, except that some versions put each comment into them.
+fn own_rule(line: &str) -> Option<(Vec<String>, String)> {
+    let rule = line.strip_prefix("-A ")?;
+    let mut words: Vec<String> = rule.split(' ').map(str::to_owned).collect();
+    let at = words.iter().position(|word| word == "--comment")? + 1;
+    let comment = words.get(at)?;
+    let bare = comment.strip_prefix('"').and_then(|it| it.strip_suffix('"')).unwrap_or(comment).to_owned();
+    words[at].clone_from(&bare);
+    let is_plain = words.iter().all(|word| !word.contains(['"', '\\', '\'']));
+    (words[0] != USER_CHAIN && is_plain).then_some((words, bare))
 }
 
 fn change(action: &str, (table, rule): &Rule, comment: &str) -> io::Result<()> {
@@ -121,4 +136,55 @@ fn change(action: &str, (table, rule): &Rule, comment: &str) -> io::Result<()> {
 
 fn iptables(table: &str, words: &[&str]) -> io::Result<String> {
     run("iptables", &[&["-w", LOCK_SECS, "-t", table][..], words].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_comment_of_ours_says_that_a_rule_is_ours() {
+        let own = comment("ecsr0ac90000", "owner");
+        assert_eq!(parts("ecsr", &own), Some(("ecsr0ac90000", digits("owner").as_str())));
+        assert_eq!(parts("ecsn", &own), None);
+        for other in [
+            "ecsrunner-internal",
+            "ecsrunner",
+            "ecsr0ac90000",
+            "ecsr0ac90000-",
+            "ecsr0ac90000-0123456789abcde",
+            "ecsr0ac90000-0123456789ABCDEF",
+            "ecsr0ac9000-0123456789abcdef",
+            "ecsr0ac900000-0123456789abcdef",
+            "ecsr0ac90000-0123456789abcdef-1",
+            "x-ecsr0ac90000-0123456789abcdef",
+        ] {
+            assert_eq!(parts("ecsr", other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_rule_of_the_operators_chain_or_with_a_text_in_quotes_is_not_ours() {
+        let comment = "ecsr0ac90000-0123456789abcdef";
+        for own in [comment.to_owned(), format!("\"{comment}\"")] {
+            let line = format!("-A FORWARD -s 10.201.0.0/22 -m comment --comment {own} -j ACCEPT");
+            let (words, of) = own_rule(&line).unwrap();
+            assert_eq!(of, comment);
+            assert_eq!(
+                words.join(" "),
+                format!("FORWARD -s 10.201.0.0/22 -m comment --comment {comment} -j ACCEPT")
+            );
+        }
+        for other in [
+            format!("-A ECSRUNNER-USER -m comment --comment {comment} -j DROP"),
+            format!("-A FORWARD -m string --string \"x --comment {comment} y\" --algo bm -j DROP"),
+            format!("-A FORWARD -m comment --comment \"x --comment {comment}\" -j DROP"),
+            format!("-A FORWARD -m comment --comment {comment} -j LOG --log-prefix \"a b\""),
+            "-A FORWARD -m comment --comment".to_owned(),
+            "-A FORWARD -j DROP".to_owned(),
+            format!("-N {comment}"),
+        ] {
+            assert!(own_rule(&other).is_none_or(|(_, of)| parts("ecsr", &of).is_none()), "{other}");
+        }
+    }
 }

@@ -100,9 +100,11 @@ const RUNNING: u64 = 1;
 const STOPPED: u64 = 2;
 
 /// Directories that are removed when their task has ended. As long as one is there, the task holds its user.
-const LITTER: [&str; 6] = [RUNNER, AGENT, TMP, SERVICES, PRIVATE, DOCKER];
+const LITTER: [&str; 7] = [RUNNER, HALF, AGENT, TMP, SERVICES, PRIVATE, DOCKER];
 /// The runner's copy of the official runner, and its work folder.
 const RUNNER: &str = "runner";
+/// A copy that is not finished.
+const HALF: &str = "runner.half";
 /// Files that agent and hook share.
 pub(crate) const AGENT: &str = "agent";
 /// The job's `TMPDIR`.
@@ -149,7 +151,7 @@ impl Processes {
                 Err(error) => {
                     // Its user may still be at work, so the id stays reserved. The other tasks are adopted.
                     warn!(task = %description.task, error = %chain(&error), "a task cannot be read");
-                    description.uid.map_or(Ok(()), |uid| self.lock_uids().keep(uid))?;
+                    description.uid.map_or(Ok(()), |uid| self.lock_uids().keep(uid, &description.task))?;
                     continue;
                 }
             };
@@ -159,7 +161,7 @@ impl Processes {
                 continue;
             }
             if let Some(uid) = description.uid {
-                self.lock_uids().keep(uid)?;
+                self.lock_uids().keep(uid, &description.task)?;
             }
             if has_ended {
                 self.tell_exit(&dir, &description);
@@ -206,12 +208,12 @@ impl Processes {
         let description = match dir.description() {
             Ok(description) => description,
             Err(_) => {
-                let uid = self.next_uid()?;
+                let uid = self.next_uid(&task)?;
                 let gid = uid.map(|uid| Account::of(uid).gid);
                 let description = Description { task: task.clone(), name: facts.name.clone(), uid, gid };
                 // The next try takes another id.
                 dir.describe(&description).inspect_err(|_| {
-                    uid.into_iter().for_each(|uid| self.lock_uids().give_back(uid));
+                    uid.into_iter().for_each(|uid| self.lock_uids().give_back(uid, &task));
                 })?;
                 description
             }
@@ -232,12 +234,12 @@ impl Processes {
         Ok(task)
     }
 
-    fn next_uid(&self) -> io::Result<Option<u32>> {
+    fn next_uid(&self, task: &TaskId) -> io::Result<Option<u32>> {
         match &self.definition.users {
             RunnerUsers::Shared => Ok(None),
-            RunnerUsers::From(first) => self.lock_uids().take(accounts::ids_from(*first)).map(Some),
+            RunnerUsers::From(first) => self.lock_uids().take(task, accounts::ids_from(*first)).map(Some),
             RunnerUsers::Named(accounts) => {
-                self.lock_uids().take(accounts.iter().map(|account| account.uid)).map(Some)
+                self.lock_uids().take(task, accounts.iter().map(|account| account.uid)).map(Some)
             }
         }
     }

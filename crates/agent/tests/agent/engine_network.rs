@@ -200,6 +200,37 @@ fn a_machine_that_forwards_nothing_then_forwards_for_engines_only_what_a_rule_ac
 }
 
 #[test]
+fn rules_of_the_operator_stay_whatever_their_comments_are() {
+    if !has_engine() {
+        return;
+    }
+    let rule = |chain: &str, comment: &str| {
+        format!("-A {chain} -d 10.0.0.0/8 -m comment --comment {comment} -j DROP")
+    };
+    let rules = [
+        rule("ECSRUNNER-USER", "ecsrunner-internal"),
+        rule("ECSRUNNER-USER", "\"ecsrunner: no internal\""),
+        // As if it were a rule for a device that is gone.
+        rule("ECSRUNNER-USER", "ecsr0af11b00-0123456789abcdef"),
+        rule("FORWARD", "ecsrunner-too"),
+        rule("FORWARD", "\"ecsrunner: and \\\"this\\\"\""),
+    ];
+    let commands = rules.each_ref().map(|rule| format!("iptables {rule}")).join(" && ");
+    let mut engine = Engine::start("10.241.24.0/22", &format!("iptables -N ECSRUNNER-USER && {commands}"));
+    let answer = engine.keeper.answer.clone();
+    assert!(answer["told"]["Ready"].is_object(), "{answer}");
+    let stay = |when: &str| {
+        let listed = engine.machine.told("iptables -S");
+        for rule in &rules {
+            assert!(listed.lines().any(|line| line == rule), "{when}, {rule}: {listed}");
+        }
+    };
+    stay("once the engine runs");
+    engine.keeper.end();
+    stay("after it");
+}
+
+#[test]
 fn what_was_switched_on_for_an_engine_that_does_not_come_up_is_told_too() {
     if !has_engine() {
         return;

@@ -169,6 +169,19 @@ fn a_machine_that_forwards_nothing_then_forwards_only_what_a_rule_accepts() {
 }
 
 #[test]
+fn rules_of_others_stay_whatever_their_comments_are() {
+    if !has_namespaces() {
+        return;
+    }
+    let rules = ["ecsnat-internal", "\"ecsnat: no internal\""]
+        .map(|comment| format!("-A FORWARD -d 10.0.0.0/8 -m comment --comment {comment} -j DROP"));
+    let command = rules.each_ref().map(|rule| format!("iptables {rule}")).join(" && ");
+    let (answer, rest) = on_a_machine_of_its_own("others", "10.232.8.0/30", &command);
+    assert!(answer["Ready"].is_object(), "{answer}");
+    assert_eq!(rest, format!("1\n-P FORWARD DROP\n{}\n", rules.join("\n")));
+}
+
+#[test]
 fn what_stays_on_a_bridge_is_let_through_as_before() {
     if !has_namespaces() {
         return;

@@ -96,6 +96,67 @@ async fn a_job_has_no_kernel_keys_of_the_server_or_of_an_earlier_job_of_its_user
     .await;
 }
 
+/// Fills the quota of its user with keys in the persistent keyring, to the last bytes. It reaches that keyring by way of the
+/// session's, which is root's: one of its process would take a part of the quota, and end with the job.
+const FILL: &str = r#"perl -e '
+my ($add, $ctl) = $ARGV[0] eq "aarch64" ? (217, 219) : (248, 250);
+my ($type, $kept) = ("user", syscall($ctl, 22, -1, -3));
+for my $size (500, 1) {
+    my ($value, $full) = ("x" x $size, 0);
+    for my $count (0..100000) {
+        my $name = $count ? $size > 1 ? "long-$count" : "$count" : "left-by-a-job";
+        if (syscall($add, $type, $name, $value, $size, $kept) < 0) { $full = $!{EDQUOT}; last }
+    }
+    print "filled with $size bytes each\n" if $full;
+}' $(uname -m)"#;
+
+#[tokio::test]
+async fn a_job_that_fills_the_quota_of_its_users_keys_keeps_no_later_job_of_the_user_from_running() {
+    if !is_root() {
+        return;
+    }
+    bounded(async {
+        if Keyring::join_anonymous_session().is_err() {
+            return skip("this machine refuses calls about the kernel's keys");
+        }
+        let limits = "max_runners = 1\nsurplus_grace_secs = 1";
+        let testbed = Testbed::set_up(Setup { listener: STEPS, limits, ..Setup::default() }).await;
+        name_users(&testbed.config(), r#"["keeper2"]"#);
+        let passwd = "root:x:0:0::/root:/bin/sh\nkeeper2:x:64022:64022::/:/bin/sh\n";
+        let Some(command) = with_accounts(&testbed, passwd, "root:x:0:\nkeeper2:x:64022:\n") else { return };
+        let server = testbed.serve_by(command).await;
+        let log = testbed.github.log(run_step(&testbed, FILL).await).await;
+        assert!(log.contains("filled with 500 bytes") && log.contains("filled with 1 bytes"), "{log}");
+        let job = submit_step(&testbed, KEYS).await;
+        assert_eq!(testbed.github.wait_for(job, "completed").await["conclusion"], "success");
+        let log = testbed.github.log(job).await;
+        assert!(log.contains("added a key to ") && !log.contains("found a key "), "{log}");
+        testbed.ends_with_nothing_left(server).await;
+    })
+    .await;
+}
+
+#[test]
+fn a_users_first_task_waits_until_the_kernel_has_freed_what_removed_keys_took() {
+    if !is_root() {
+        return;
+    }
+    if Keyring::join_anonymous_session().is_err() {
+        return skip("this machine refuses calls about the kernel's keys");
+    }
+    // It has no keyrings yet, and the quota has no room for any.
+    let user = (1_500_000_000 + std::process::id()).to_string();
+    let mut fill = std::process::Command::new("setpriv");
+    fill.args(["--reuid", &user, "--regid", &user, "--clear-groups", "sh", "-c", FILL]);
+    let filled = String::from_utf8(fill.output().unwrap().stdout).unwrap();
+    assert!(filled.contains("filled with 1 bytes"), "{filled}");
+    let emptied = std::process::Command::new(env!("CARGO_BIN_EXE_ecsrunner"))
+        .args(["local-keyrings", &user])
+        .output()
+        .unwrap();
+    assert!(emptied.status.success(), "{}", String::from_utf8_lossy(&emptied.stderr));
+}
+
 const WITH_QUEUES: &str =
     r#"mkdir -p /dev/mqueue && mount -t mqueue mqueue /dev/mqueue && chmod 1777 /dev/mqueue && exec "$@""#;
 

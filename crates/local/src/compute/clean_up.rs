@@ -97,9 +97,10 @@ impl Processes {
         if !self.removals.begin(&description.task) {
             return;
         }
-        // Another task may use the user id of one that was cleaned up.
-        let uid = description.uid.filter(|uid| is_littered(&dir) && self.lock_uids().holds(*uid));
+        // Another task may use the user id of one that was cleaned up. Without litter, nothing was started.
         let was_littered = is_littered(&dir);
+        let holds = |uid: &u32| self.lock_uids().holds(*uid, &description.task);
+        let uid = description.uid.filter(|uid| was_littered && holds(uid));
         let is_ours = uid.is_some() || (description.uid.is_none() && was_littered);
         let removed = match self.end_processes(&dir, uid, is_ours).await {
             Ok(gone) => {
@@ -119,8 +120,8 @@ impl Processes {
                 if !is_whole {
                     warn!(task = %description.task, "a task's network is not removed: the next sweep tries again");
                 }
-                if let Some(uid) = description.uid.filter(|_| was_littered) {
-                    self.lock_uids().give_back(uid);
+                if let Some(uid) = description.uid {
+                    self.lock_uids().give_back(uid, &description.task);
                 }
             }
             Ok((false, _)) => {
@@ -176,7 +177,9 @@ impl Processes {
     /// Has removed what an ended task still has, if anything is due.
     pub(super) fn see_to(&self, dir: &TaskDir, description: &Description) {
         let has_network = [NETWORK, DOCKER_NETWORK].iter().any(|name| there(dir, name).is_some());
-        if is_littered(dir) || has_network || watch::is_old(dir) {
+        // One that never started may have nothing else.
+        let has_user = description.uid.is_some_and(|uid| self.lock_uids().has(uid, &description.task));
+        if is_littered(dir) || has_network || has_user || watch::is_old(dir) {
             Handle::current().spawn(self.clone().clean_up(dir.clone(), description.clone()));
         }
     }
@@ -198,3 +201,6 @@ impl Processes {
         Removal { directories, user, shared, ..Removal::default() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use super::HALF;
 use super::modes::{PRIVATE_DIR, PRIVATE_FILE, own, set_mode};
 use crate::accounts::Account;
 
@@ -24,7 +25,7 @@ const COPIED: [&str; 2] = [".env", ".path"];
 pub(super) fn install(source: &Path, target: &Path, account: Option<&Account>) -> io::Result<PathBuf> {
     if !target.try_exists()? {
         // Made under another name and then renamed, so that a partial copy is never used.
-        let half = target.with_extension("half");
+        let half = target.with_file_name(HALF);
         if half.try_exists()? {
             fs::remove_dir_all(&half)?;
         }

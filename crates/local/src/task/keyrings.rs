@@ -3,14 +3,18 @@
 //! A process inherits its session's keyring, also across a change of its user, and may read and change what it finds by
 //! it. A user's own keyrings outlive the user's processes. No cgroup and no namespace without a user namespace separates
 //! them.
+//!
+//! A job can fill its user's quota of keys. What begins a task of a user whose keyrings are sealed needs nothing of it.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
 use std::process::{Command, ExitCode, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use keyutils::{Keyring, Permission, SpecialKeyring};
-use nix::libc::{ENOSYS, EOPNOTSUPP, EPERM};
+use nix::libc::{EDQUOT, ENOKEY, ENOSYS, EOPNOTSUPP, EPERM};
 use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 
 use crate::accounts::Account;
@@ -53,17 +57,20 @@ pub fn main(user: &str) -> ExitCode {
 
 /// Becomes a user, and empties its keyrings.
 fn empty_those_of(user: u32) -> io::Result<()> {
+    // Before the change of the user: links count in the quota of a keyring's owner, and a job can fill its user's.
+    let process = Keyring::attach_or_create(SpecialKeyring::Process).map_err(io::Error::from);
     let account = Account::of(user);
     setgroups(&[Gid::from_raw(account.gid)])?;
     setgid(Gid::from_raw(account.gid))?;
     setuid(Uid::from_raw(user))?;
-    unless_missing(clear_persistent())?;
+    unless_missing(process.and_then(clear_persistent))?;
     unless_missing(seal(user))
 }
 
-/// Clears the keyring that the kernel keeps for a user without processes. Nobody may change its permissions.
-fn clear_persistent() -> io::Result<()> {
-    match Keyring::attach_or_create(SpecialKeyring::Process)?.attach_persistent().map_err(io::Error::from) {
+/// Clears the keyring that the kernel keeps for a user without processes. It is linked into the keyring of this process.
+/// Nobody may change its permissions.
+fn clear_persistent(mut process: Keyring) -> io::Result<()> {
+    match process.attach_persistent().map_err(io::Error::from) {
         Ok(mut persistent) => Ok(persistent.clear()?),
         Err(error) if is_any(&error, &[EOPNOTSUPP]) => Ok(()),
         Err(error) => Err(error),
@@ -73,18 +80,30 @@ fn clear_persistent() -> io::Result<()> {
 /// What everyone may still do with a sealed keyring: see that it exists. Who may search it could have it replaced.
 const SEALED: Permission = Permission::POSSESSOR_VIEW.union(Permission::USER_VIEW);
 
+/// How long the kernel may take to free what removed keys have of a quota. 20 ms were seen with Linux 6.18.
+const FREE_LIMIT: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(10);
+
 /// Clears both keyrings of a user, and takes the permission to change them from everyone until the next boot. A job that
 /// owned them could keep their permissions from every later process, and leave keys in them that can be read by their
 /// numbers.
 fn seal(user: u32) -> io::Result<()> {
     let attach = |ring| Keyring::attach_or_create(ring).map_err(io::Error::from);
-    let (mut session, mut own) = match (attach(SpecialKeyring::UserSession), attach(SpecialKeyring::User)) {
-        (Ok(session), Ok(own)) => (session, own),
+    let deadline = Instant::now() + FREE_LIMIT;
+    let (mut session, mut own) = loop {
+        let error = match (attach(SpecialKeyring::UserSession), attach(SpecialKeyring::User)) {
+            (Ok(session), Ok(own)) => break (session, own),
+            (Err(error), _) | (_, Err(error)) => error,
+        };
         // Sealed for an earlier task: the kernel says that there are none (seen with Linux 6.18).
-        (Err(error), _) | (_, Err(error)) => {
-            let keys = fs::read_to_string("/proc/keys").unwrap_or_default();
-            return if are_sealed(&keys, user) { Ok(()) } else { Err(error) };
+        if are_sealed(&fs::read_to_string("/proc/keys").unwrap_or_default(), user) {
+            return Ok(());
         }
+        // It says so also if they do not exist, and the quota has no room for them yet.
+        if !is_any(&error, &[ENOKEY, EDQUOT]) || Instant::now() >= deadline {
+            return Err(error);
+        }
+        sleep(LOOK);
     };
     session.clear()?;
     own.clear()?;
@@ -93,13 +112,13 @@ fn seal(user: u32) -> io::Result<()> {
 }
 
 /// Whether both keyrings of a user are empty and nobody may change them, by `/proc/keys`: the fifth of its columns has the
-/// permissions, and the last one how many keys are in a keyring.
+/// permissions, and the last one how many keys are in a keyring. A job can have made others of the same name.
 fn are_sealed(keys: &str, user: u32) -> bool {
     let permissions = format!("{:08x}", SEALED.bits());
     ["_uid", "_uid_ses"].iter().all(|name| {
         let end = format!("keyring   {name}.{user}: empty");
-        let line = keys.lines().find(|line| line.trim_end().ends_with(&end));
-        line.is_some_and(|line| line.split_ascii_whitespace().nth(4) == Some(permissions.as_str()))
+        let mut lines = keys.lines().filter(|line| line.trim_end().ends_with(&end));
+        lines.any(|line| line.split_ascii_whitespace().nth(4) == Some(permissions.as_str()))
     })
 }
 
@@ -130,5 +149,7 @@ mod tests {
         assert!(!are_sealed(&keys("00000000", ": empty"), 7));
         assert!(!are_sealed(&keys("01010000", ": empty"), 77));
         assert!(!are_sealed("", 7));
+        let of_a_job = "00000007 I--Q---     1 perm 3f3f3f3f     7     7 keyring   _uid.7: empty\n";
+        assert!(are_sealed(&format!("{of_a_job}{}", keys("01010000", ": empty")), 7));
     }
 }
