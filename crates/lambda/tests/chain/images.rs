@@ -1,6 +1,6 @@
 //! The life of the runners' own image: GitHub's image at first, a build that is tried and named, and one that fails.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ecsrunner_core::decide::sweep::SweepProgress;
 use ecsrunner_engine::ports::store::Progress;
@@ -99,8 +99,10 @@ async fn built(chain: &Chain, number: usize) -> Build {
     swept(chain, "a build", async || chain.builds.builds().into_iter().nth(number - 1)).await
 }
 
-/// Sweeps until `look` returns a value. Each sweep is due, as if minutes had passed since the last one.
+/// Sweeps until `look` returns a value. Each sweep is due, as if minutes had passed since the last one. Shows the records
+/// of images before it gives up.
 async fn swept<T>(chain: &Chain, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
     within(LIMIT, what, async || {
         let progress = SweepProgress { began_at: None, ..chain.store.progress().await.unwrap() };
         chain.store.keep_progress(&progress).await.unwrap();
@@ -109,6 +111,9 @@ async fn swept<T>(chain: &Chain, what: &str, mut look: impl AsyncFnMut() -> Opti
         let found = look().await;
         if found.is_none() {
             tokio::time::sleep(SWEEPS).await;
+            if begun.elapsed() + 4 * SWEEPS > LIMIT {
+                eprintln!("waiting for {what}: {:?}", chain.open().await.images);
+            }
         }
         found
     })
