@@ -17,4 +17,5 @@ mod hostile;
 mod unstarted;
 mod failures_any_call;
 mod missing;
+mod unanswered;
 mod harness;
