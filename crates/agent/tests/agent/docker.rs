@@ -9,10 +9,7 @@ use std::time::{Duration, Instant};
 use ecsrunner_skip::skip;
 use nix::sys::signal::Signal;
 
-use crate::harness::{Agent, COMPLETE, CONNECT, RUN, WAIT};
-
-/// How long a killed process may take to end.
-const LIMIT: Duration = Duration::from_secs(20);
+use crate::harness::{Agent, COMPLETE, CONNECT, RUN, WAIT, until};
 
 /// Where a machine's `dockerd` and `docker` are.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -85,11 +82,7 @@ fn kill_keeper(dir: &Path) {
     let keeper = fs::read_dir("/proc").unwrap().flatten().find(|process| is_keeper(&process.path())).unwrap();
     let pid = keeper.file_name().to_str().unwrap().parse().unwrap();
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-    let deadline = Instant::now() + LIMIT;
-    while is_keeper(&keeper.path()) {
-        assert!(Instant::now() < deadline, "the keeper {pid} does not end");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until("the end of the keeper", || !is_keeper(&keeper.path()));
 }
 
 /// Kills what works below a directory: the listener of an agent that was killed, and what it has started.
@@ -100,14 +93,13 @@ fn kill_processes_in(dir: &Path) {
         let there = fs::read_dir("/proc").unwrap().flatten().filter(|process| works_there(&process.path()));
         there.filter_map(|process| process.file_name().to_str()?.parse().ok()).collect::<Vec<i32>>()
     };
-    let deadline = Instant::now() + LIMIT;
-    while let left @ [_, ..] = pids().as_slice() {
-        assert!(Instant::now() < deadline, "{left:?} do not end");
-        for pid in left {
+    until("the end of what works there", || {
+        let left = pids();
+        for pid in &left {
             let _gone = nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), Signal::SIGKILL);
         }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+        left.is_empty()
+    });
 }
 
 #[test]

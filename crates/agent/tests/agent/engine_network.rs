@@ -3,15 +3,13 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::docker::{PATH, has_engine};
+use crate::harness::until;
 
-/// How long something may take that is sure to come.
-const LIMIT: Duration = Duration::from_secs(20);
 /// The runner's user, and one that is another job's.
 const RUNNER: u32 = 61_996;
 const OTHER: u32 = 61_997;
@@ -175,14 +173,6 @@ impl Engine {
         self.machine.told(&format!(
             "cat /proc/sys/net/ipv4/ip_forward; {policy}; iptables-save | grep -e '-A ' || true"
         ))
-    }
-}
-
-fn until(what: &str, is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + LIMIT;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

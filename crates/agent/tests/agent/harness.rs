@@ -330,3 +330,12 @@ fn child_of(parent: i32) -> i32 {
 pub(crate) fn is_there(pid: &str) -> bool {
     Path::new("/proc").join(pid.trim()).exists()
 }
+
+/// Waits for something on this machine that sends no event, such as a process or a device.
+pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -6,14 +6,13 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use ecsrunner_skip::skip;
 use serde_json::{Value, json};
 
+use crate::harness::until;
+
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// How long the kernel may take to end a namespace.
-const LIMIT: Duration = Duration::from_secs(20);
 
 fn has_namespaces() -> bool {
     let is_there = |name: &str| PATH.split(':').any(|dir| Path::new(dir).join(name).is_file());
@@ -147,11 +146,7 @@ fn what_a_killed_keeper_left_is_removed_by_the_next_one_of_any_task() {
     killed.child.kill().unwrap();
     killed.child.wait().unwrap();
     // The device goes with the namespace, in which there is no process.
-    let deadline = Instant::now() + LIMIT;
-    while fs::exists("/sys/class/net/ecsn0ae80300").unwrap() {
-        assert!(Instant::now() < deadline, "the device stays");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until("the end of the device", || !fs::exists("/sys/class/net/ecsn0ae80300").unwrap());
     assert_eq!(left("0ae80300").len(), 5, "its rules stay");
     Keeper::of("next", "10.232.3.4/30").address();
     assert_eq!(left("0ae803"), Vec::<String>::new());
